@@ -1,0 +1,46 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// The floors of the house, lowest first. A target imports only targets above it in this list;
+// docs/architecture.md says what each one is for.
+
+let optimised: [CSetting] = [.unsafeFlags(["-O3", "-fno-math-errno", "-ffp-contract=off"])]
+
+let package = Package(
+  name: "stacklens",
+  products: [
+    .library(name: "stacklens", type: .dynamic, targets: ["CABI"])
+  ],
+  targets: [
+    .target(name: "CPlatform", cSettings: optimised),
+    .target(name: "CKernels", cSettings: optimised),
+    .target(name: "Base", dependencies: ["CPlatform"]),
+    .target(name: "Tensors", dependencies: ["Base", "CPlatform"]),
+    .target(name: "Graphs", dependencies: ["Tensors", "Base"]),
+    .target(name: "Operators", dependencies: ["Graphs", "Tensors", "Base", "CKernels"]),
+    .target(name: "Execution", dependencies: ["Operators", "Graphs", "Tensors", "Base"]),
+    .target(name: "Exchange", dependencies: ["Operators", "Graphs", "Tensors", "Base"]),
+    .target(name: "Text", dependencies: ["Base"]),
+    .target(
+      name: "Insight",
+      dependencies: ["Execution", "Exchange", "Text", "Operators", "Graphs", "Tensors", "Base"]),
+    .target(name: "CStackLens"),
+    .target(
+      name: "CABI",
+      dependencies: [
+        "Insight", "Execution", "Exchange", "Text", "Operators", "Graphs", "Tensors", "Base",
+        "CStackLens",
+      ]),
+    .testTarget(name: "BaseTests", dependencies: ["Base"]),
+    .testTarget(name: "TextTests", dependencies: ["Text"]),
+    .testTarget(name: "TensorsTests", dependencies: ["Tensors"]),
+    .testTarget(name: "GraphsTests", dependencies: ["Graphs"]),
+    .testTarget(name: "OperatorsTests", dependencies: ["Operators"]),
+    .testTarget(name: "ExchangeTests", dependencies: ["Exchange"]),
+    .testTarget(name: "ExecutionTests", dependencies: ["Execution", "Exchange"]),
+    .testTarget(name: "InsightTests", dependencies: ["Insight"]),
+  ],
+  swiftLanguageModes: [.v6],
+  cLanguageStandard: .c11,
+  cxxLanguageStandard: .cxx17
+)
