@@ -1,0 +1,166 @@
+// A pool of spinning, then parking, workers.
+//
+// One 64-bit word carries the number of the job and the next unclaimed index. A worker reads the
+// job, then claims an index by compare-and-swap on that word: success proves that the job it read
+// is still the current one, so a worker that wakes late can never touch a finished job, and nobody
+// has to wait for it.
+#define _GNU_SOURCE
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "CPlatform.h"
+
+#if defined(__x86_64__)
+#define relax() __builtin_ia32_pause()
+#else
+#define relax() sched_yield()
+#endif
+
+enum { index_bits = 32, spin_nanoseconds = 100000 };
+static const uint64_t index_mask = 0xffffffffu;
+
+struct slp_pool {
+  _Alignas(64) _Atomic uint64_t state;  // job number << 32 | next index
+  _Alignas(64) _Atomic uint64_t completed;
+  _Alignas(64) _Atomic(slp_task) task;
+  _Atomic(void *) context;
+  _Atomic size_t count;
+  _Alignas(64) atomic_flag busy;
+  _Atomic uint32_t wake;  // futex word
+  _Atomic uint32_t parked;
+  _Atomic bool stopping;
+  size_t worker_count;
+  size_t started;
+  pid_t owner;
+  pthread_t *threads;
+};
+
+static void work(slp_pool *pool, uint64_t job) {
+  while (1) {
+    uint64_t state = atomic_load_explicit(&pool->state, memory_order_acquire);
+    if (state >> index_bits != job) return;
+    slp_task task = atomic_load_explicit(&pool->task, memory_order_relaxed);
+    void *context = atomic_load_explicit(&pool->context, memory_order_relaxed);
+    size_t count = atomic_load_explicit(&pool->count, memory_order_relaxed);
+    uint64_t index = state & index_mask;
+    if (index >= count) return;
+    if (!atomic_compare_exchange_weak_explicit(&pool->state, &state, state + 1,
+                                               memory_order_acq_rel, memory_order_acquire)) {
+      continue;
+    }
+    task(context, (size_t)index);
+    atomic_fetch_add_explicit(&pool->completed, 1, memory_order_release);
+  }
+}
+
+static void park(slp_pool *pool, uint64_t seen) {
+  uint32_t ticket = atomic_load(&pool->wake);
+  atomic_fetch_add(&pool->parked, 1);
+  if (atomic_load(&pool->state) >> index_bits == seen && !atomic_load(&pool->stopping)) {
+    syscall(SYS_futex, &pool->wake, FUTEX_WAIT_PRIVATE, ticket, NULL, NULL, 0);
+  }
+  atomic_fetch_sub(&pool->parked, 1);
+}
+
+static void *worker(void *argument) {
+  slp_pool *pool = argument;
+  uint64_t seen = 0;
+  while (!atomic_load_explicit(&pool->stopping, memory_order_relaxed)) {
+    int64_t deadline = 0;
+    uint32_t spins = 0;
+    uint64_t job;
+    while ((job = atomic_load_explicit(&pool->state, memory_order_acquire) >> index_bits) == seen) {
+      if (atomic_load_explicit(&pool->stopping, memory_order_relaxed)) return NULL;
+      relax();
+      if ((++spins & 255) != 0) continue;
+      int64_t now = slp_monotonic_nanoseconds();
+      if (deadline == 0) deadline = now + spin_nanoseconds;
+      if (now > deadline) {
+        park(pool, seen);
+        deadline = 0;
+      }
+    }
+    seen = job;
+    work(pool, job);
+  }
+  return NULL;
+}
+
+static void start_workers(slp_pool *pool) {
+  pool->owner = getpid();
+  pool->started = 0;
+  atomic_store(&pool->parked, 0);
+  for (size_t i = 0; i < pool->worker_count; i++) {
+    if (pthread_create(&pool->threads[i], NULL, worker, pool) != 0) break;
+    pool->started += 1;
+  }
+}
+
+slp_pool *slp_pool_create(size_t thread_count) {
+  slp_pool *pool = slp_aligned_alloc(sizeof *pool);
+  if (!pool) return NULL;
+  *pool = (slp_pool){.worker_count = thread_count > 1 ? thread_count - 1 : 0};
+  atomic_flag_clear(&pool->busy);
+  pool->threads = calloc(pool->worker_count + 1, sizeof *pool->threads);
+  if (!pool->threads) {
+    slp_aligned_free(pool);
+    return NULL;
+  }
+  pool->owner = 0;  // workers start with the first job
+  return pool;
+}
+
+static void wake_all(slp_pool *pool) {
+  atomic_fetch_add(&pool->wake, 1);
+  if (atomic_load(&pool->parked) > 0) {
+    syscall(SYS_futex, &pool->wake, FUTEX_WAKE_PRIVATE, 0x7fffffff, NULL, NULL, 0);
+  }
+}
+
+void slp_pool_destroy(slp_pool *pool) {
+  if (!pool) return;
+  atomic_store(&pool->stopping, true);
+  wake_all(pool);
+  if (pool->owner == getpid()) {
+    for (size_t i = 0; i < pool->started; i++) pthread_join(pool->threads[i], NULL);
+  }
+  free(pool->threads);
+  slp_aligned_free(pool);
+}
+
+void slp_pool_run(slp_pool *pool, size_t count, slp_task task, void *context) {
+  if (count == 0) return;
+  if (!pool || count == 1 || count >= index_mask || pool->worker_count == 0 ||
+      atomic_flag_test_and_set_explicit(&pool->busy, memory_order_acquire)) {
+    for (size_t i = 0; i < count; i++) task(context, i);
+    return;
+  }
+  if (pool->owner != getpid()) start_workers(pool);
+  uint64_t job = (atomic_load_explicit(&pool->state, memory_order_relaxed) >> index_bits) + 1;
+  job &= index_mask;
+  // Close the old job under the new number minus one claimable index, write the fields, then open.
+  atomic_store_explicit(&pool->state, job << index_bits | index_mask, memory_order_relaxed);
+  atomic_thread_fence(memory_order_seq_cst);
+  atomic_store_explicit(&pool->task, task, memory_order_relaxed);
+  atomic_store_explicit(&pool->context, context, memory_order_relaxed);
+  atomic_store_explicit(&pool->count, count, memory_order_relaxed);
+  atomic_store_explicit(&pool->completed, 0, memory_order_relaxed);
+  job = (job + 1) & index_mask;
+  atomic_store(&pool->state, job << index_bits);
+  wake_all(pool);
+  work(pool, job);
+  uint32_t spins = 0;
+  while (atomic_load_explicit(&pool->completed, memory_order_acquire) < count) {
+    relax();
+    if (++spins > 20000) {
+      sched_yield();
+      spins = 0;
+    }
+  }
+  atomic_flag_clear_explicit(&pool->busy, memory_order_release);
+}

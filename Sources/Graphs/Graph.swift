@@ -1,0 +1,141 @@
+import Base
+import Tensors
+
+/// A constant of a graph, by name.
+public struct Initializer: Sendable {
+  public var name: String
+  public var tensor: Tensor
+  public var documentation: String
+  public var metadata: [KeyValue]
+
+  public init(
+    _ name: String, _ tensor: Tensor, documentation: String = "", metadata: [KeyValue] = []
+  ) {
+    self.name = name
+    self.tensor = tensor
+    self.documentation = documentation
+    self.metadata = metadata
+  }
+}
+
+/// A computation: nodes in an order in which every value is made before it is read (`GraphProto`).
+public struct Graph: Sendable {
+  public var name: String
+  public var inputs: [ValueInfo]
+  public var outputs: [ValueInfo]
+  public var initializers: [Initializer]
+  public var nodes: [Node]
+  /// Declared types of inner values.
+  public var valueInfo: [ValueInfo]
+  public var documentation: String
+  public var metadata: [KeyValue]
+
+  public init(
+    name: String = "graph", inputs: [ValueInfo] = [], outputs: [ValueInfo] = [],
+    initializers: [Initializer] = [], nodes: [Node] = [], valueInfo: [ValueInfo] = [],
+    documentation: String = "", metadata: [KeyValue] = []
+  ) {
+    self.name = name
+    self.inputs = inputs
+    self.outputs = outputs
+    self.initializers = initializers
+    self.nodes = nodes
+    self.valueInfo = valueInfo
+    self.documentation = documentation
+    self.metadata = metadata
+  }
+
+  /// Inputs that a caller must give: those without a default among the initialisers.
+  public var requiredInputs: [ValueInfo] {
+    let defaults = Set(initializers.map(\.name))
+    return inputs.filter { !defaults.contains($0.name) }
+  }
+
+  /// Names that the graph reads from an enclosing graph.
+  public var captures: [String] {
+    var known = Set(inputs.map(\.name))
+    known.formUnion(initializers.map(\.name))
+    var captured: [String] = []
+    var seen: Set<String> = []
+    func read(_ name: String) {
+      if !name.isEmpty, !known.contains(name), seen.insert(name).inserted { captured.append(name) }
+    }
+    for node in nodes {
+      for name in node.reads { read(name) }
+      known.formUnion(node.outputs)
+    }
+    for output in outputs { read(output.name) }
+    return captured
+  }
+}
+
+/// A function that a model brings along (`FunctionProto`).
+public struct Function: Sendable {
+  public var name: String
+  public var domain: String
+  public var overload: String
+  public var inputs: [String]
+  public var outputs: [String]
+  /// Attributes without a default.
+  public var attributeNames: [String]
+  /// Attributes with a default.
+  public var attributeDefaults: [String: Attribute]
+  public var nodes: [Node]
+  public var opsetImports: [String: Int]
+  public var valueInfo: [ValueInfo]
+  public var documentation: String
+  public var metadata: [KeyValue]
+
+  public init(
+    name: String, domain: String, overload: String = "", inputs: [String], outputs: [String],
+    attributeNames: [String] = [], attributeDefaults: [String: Attribute] = [:], nodes: [Node],
+    opsetImports: [String: Int] = [:], valueInfo: [ValueInfo] = [], documentation: String = "",
+    metadata: [KeyValue] = []
+  ) {
+    self.name = name
+    self.domain = domain
+    self.overload = overload
+    self.inputs = inputs
+    self.outputs = outputs
+    self.attributeNames = attributeNames
+    self.attributeDefaults = attributeDefaults
+    self.nodes = nodes
+    self.opsetImports = opsetImports
+    self.valueInfo = valueInfo
+    self.documentation = documentation
+    self.metadata = metadata
+  }
+}
+
+/// A graph with what travels beside it in a file (`ModelProto`). In memory every node has the
+/// newest form of its operator; `opsetImports` says what the file declared.
+public struct Model: Sendable {
+  public var graph: Graph
+  public var functions: [Function]
+  public var irVersion: Int64
+  public var opsetImports: [String: Int]
+  public var producerName: String
+  public var producerVersion: String
+  public var domain: String
+  public var modelVersion: Int64
+  public var documentation: String
+  public var metadata: [KeyValue]
+
+  public init(
+    graph: Graph, functions: [Function] = [], irVersion: Int64 = 8,
+    opsetImports: [String: Int] = ["": 17], producerName: String = "stacklens",
+    producerVersion: String = "", domain: String = "", modelVersion: Int64 = 0,
+    documentation: String = "", metadata: [KeyValue] = []
+  ) {
+    self.graph = graph
+    self.functions = functions
+    self.irVersion = irVersion
+    self.opsetImports = opsetImports
+    self.producerName = producerName
+    self.producerVersion = producerVersion
+    self.domain = domain
+    self.modelVersion = modelVersion
+    self.documentation = documentation
+    self.metadata = metadata
+  }
+}

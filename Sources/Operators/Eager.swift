@@ -1,0 +1,87 @@
+import Base
+import Graphs
+import Tensors
+
+extension OperatorDefinition {
+  /// Runs one node at once: the eager call, and what the executor does with nodes whose shapes
+  /// only appear while running.
+  /// - Parameters:
+  ///   - kernel: the kernel to use by name; nil takes the first that accepts.
+  ///   - packs: where packed weights live; inputs count as constant only when given.
+  /// - Throws: what the shape rule or the kernel says, `.unsupported` for a missing kernel.
+  public func evaluate(
+    _ node: Node, inputs: [Value?], parallel: Parallel = .serial, kernel: String? = nil,
+    subgraphs: [String: Evaluation.Subgraph] = [:]
+  ) throws(StackLensError) -> [Value] {
+    if case .evaluate(let body) = execution {
+      return try body(
+        Evaluation(
+          node: node, definition: self, inputs: inputs, parallel: parallel, subgraphs: subgraphs))
+    }
+    var tensors: [Tensor?] = []
+    for (index, value) in inputs.enumerated() {
+      do throws(StackLensError) { tensors.append(try value?.tensor()) } catch {
+        throw error.within("input \(index)")
+      }
+    }
+    let types = tensors.map { $0.map { TensorType($0) } }
+    let outputTypes = try infer(
+      Inference(node: node, definition: self, inputs: types, values: tensors))
+    if case .view = execution {
+      guard let source = tensors.first ?? nil else { throw .invalidArgument("input 0 is missing") }
+      return [.tensor(try source.reshaped(to: outputTypes[0].shape))]
+    }
+    let preparation = Preparation(
+      node: node, definition: self, inputs: types, outputs: outputTypes,
+      constants: tensors.map { _ in nil }, threadCount: parallel.threadCount, packs: PackCache())
+    let prepared = try prepare(preparation, kernel: kernel)
+    var outputs: [Tensor] = []
+    for type in outputTypes {
+      outputs.append(try Tensor(uninitialized: type.elementType, type.shape))
+    }
+    let scratch = try Storage(elementType: .uint8, count: prepared.scratchByteCount)
+    try prepared.body(
+      Invocation(inputs: tensors, outputs: outputs, scratch: scratch.base, parallel: parallel))
+    return outputs.map { .tensor($0) }
+  }
+
+  /// The first kernel that accepts (or the named one), prepared.
+  public func prepare(
+    _ preparation: Preparation, kernel name: String? = nil
+  ) throws(StackLensError) -> PreparedKernel {
+    guard case .kernels(let kernels) = execution else {
+      throw .internalError("\(self.name) has no kernels to prepare")
+    }
+    for kernel in kernels where name == nil || kernel.name == name {
+      if let prepared = try kernel.prepare(preparation) { return prepared }
+    }
+    let types = preparation.inputs.map { $0?.description ?? "nothing" }.joined(separator: ", ")
+    throw .unsupported("\(self.name) has no kernel for \(types)")
+  }
+
+  /// Checks arity and attributes of a node against this definition.
+  public func verify(_ node: Node) throws(StackLensError) {
+    guard inputCount.contains(node.inputs.count) else {
+      throw .invalidArgument("\(node.inputs.count) inputs, expected \(Self.words(inputCount))")
+    }
+    guard outputCount.contains(node.outputs.count) else {
+      throw .invalidArgument("\(node.outputs.count) outputs, expected \(Self.words(outputCount))")
+    }
+    for spec in attributes {
+      switch node.attributes[spec.name] {
+      case nil where spec.isRequired:
+        throw .invalidArgument("required attribute '\(spec.name)' is missing")
+      case let found? where found.kindName != spec.kind.rawValue && found.kindName != "reference":
+        throw .invalidArgument(
+          "attribute '\(spec.name)' must be \(spec.kind.rawValue), found \(found.kindName)")
+      default: break
+      }
+    }
+  }
+
+  private static func words(_ range: ClosedRange<Int>) -> String {
+    if range.lowerBound == range.upperBound { return "\(range.lowerBound)" }
+    return range.upperBound > 1 << 20
+      ? "at least \(range.lowerBound)" : "\(range.lowerBound) to \(range.upperBound)"
+  }
+}
