@@ -18,7 +18,8 @@ let package = Package(
     .target(name: "Tensors", dependencies: ["Base", "CPlatform"]),
     .target(name: "Graphs", dependencies: ["Tensors", "Base"]),
     .target(name: "Operators", dependencies: ["Graphs", "Tensors", "Base", "CKernels"]),
-    .target(name: "Execution", dependencies: ["Operators", "Graphs", "Tensors", "Base"]),
+    .target(
+      name: "Execution", dependencies: ["Operators", "Graphs", "Tensors", "Base", "CPlatform"]),
     .target(name: "Exchange", dependencies: ["Operators", "Graphs", "Tensors", "Base"]),
     .target(name: "Text", dependencies: ["Base"]),
     .target(
