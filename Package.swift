@@ -30,7 +30,7 @@ let package = Package(
       name: "CABI",
       dependencies: [
         "Insight", "Execution", "Exchange", "Text", "Operators", "Graphs", "Tensors", "Base",
-        "CStackLens",
+        "CStackLens", "CPlatform", "CKernels",
       ]),
     .testTarget(name: "BaseTests", dependencies: ["Base"]),
     .testTarget(name: "TextTests", dependencies: ["Text"]),
