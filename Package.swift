@@ -21,7 +21,8 @@ let package = Package(
     .target(
       name: "Execution", dependencies: ["Operators", "Graphs", "Tensors", "Base", "CPlatform"]),
     .target(name: "Exchange", dependencies: ["Operators", "Graphs", "Tensors", "Base"]),
-    .target(name: "Text", dependencies: ["Base"]),
+    .target(name: "CUnicode", cSettings: optimised),
+    .target(name: "Text", dependencies: ["Base", "CUnicode"]),
     .target(
       name: "Insight",
       dependencies: ["Execution", "Exchange", "Text", "Operators", "Graphs", "Tensors", "Base"]),
