@@ -3,6 +3,7 @@
 
 typedef float vf __attribute__((ext_vector_type(SLK_WIDTH)));
 typedef int32_t vi __attribute__((ext_vector_type(SLK_WIDTH)));
+typedef uint32_t vu __attribute__((ext_vector_type(SLK_WIDTH)));
 typedef double vd __attribute__((ext_vector_type(SLK_WIDTH / 2)));
 
 SLK_INLINE vf v_set(float x) { return (vf)x; }

@@ -21,6 +21,7 @@
 
 #define vf SLK_NAME(slk_vf)
 #define vi SLK_NAME(slk_vi)
+#define vu SLK_NAME(slk_vu)
 #define vd SLK_NAME(slk_vd)
 
 #define v_set SLK_NAME(v_set)

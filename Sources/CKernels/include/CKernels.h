@@ -10,5 +10,6 @@
 #include "slk_cpu.h"
 #include "slk_elementwise.h"
 #include "slk_gemm.h"
+#include "slk_gemm_i8.h"
 
 #endif
