@@ -271,7 +271,7 @@ final class Vocabulary: @unchecked Sendable {
 
   @inline(__always)
   private static func place(_ hash: UInt64) -> Int {
-    Int(truncatingIfNeeded: (hash ^ hash >> 29) &* 0x9e37_79b9_7f4a_7c15 >> 32)
+    Int(truncatingIfNeeded: ((hash ^ hash >> 29) &* 0x9e37_79b9_7f4a_7c15) >> 32)
   }
 
   @inline(__always)
@@ -281,6 +281,6 @@ final class Vocabulary: @unchecked Sendable {
 
   @inline(__always)
   private static func pair(_ text: UnsafePointer<UInt8>) -> Int {
-    Int(truncatingIfNeeded: (UInt32(text[0]) | UInt32(text[1]) << 8) &* 0x9E37_79B1 >> 20)
+    Int(truncatingIfNeeded: ((UInt32(text[0]) | UInt32(text[1]) << 8) &* 0x9E37_79B1) >> 20)
   }
 }
