@@ -17,13 +17,14 @@ extension OperatorDefinition {
       if context.hasInput(2) {
         _ = try context.sameElementType(0, 2)
         let addend = try context.input(2).shape
-        guard try addend.rank <= 2 && addend.broadcast(with: shape) == shape else {
+        guard addend.rank <= 2, try addend.broadcast(with: shape) == shape else {
           throw .shapeMismatch("C of shape \(addend) does not broadcast to \(shape)")
         }
       }
       return [TensorType(type, shape)]
     },
     execution: .kernels([
+      Kernel("packed", prepare: gemmPacked),
       .reference { (preparation) throws(StackLensError) in
         switch try ComputeKind(preparation.input(0).elementType) {
         case .float: return try gemmReference(Float.self, preparation)
@@ -97,6 +98,39 @@ extension OperatorDefinition {
         }
       }
       T.store(y, run.outputs[0])
+    }
+  }
+
+  private static func gemmPacked(
+    _ preparation: Preparation
+  ) throws(StackLensError) -> PreparedKernel? {
+    guard try preparation.input(0).elementType == .float32 else { return nil }
+    let (product, shape) = try gemmProduct(
+      preparation, preparation.input(0).shape, preparation.input(1).shape)
+    let alpha = try preparation.float("alpha")
+    let beta = try preparation.float("beta")
+    let hasAddend = preparation.hasInput(2)
+    let strides =
+      hasAddend ? try preparation.input(2).shape.broadcastStrides(to: shape) : [0, 0]
+    var plan = ScratchPlan()
+    let packed = try PackedProduct(
+      product, packedB: product.packConstant(preparation), threadCount: preparation.threadCount,
+      plan: &plan)
+    return PreparedKernel(scratchByteCount: plan.byteCount) { (run) throws(StackLensError) in
+      var epilogue = ProductEpilogue(alpha: alpha)
+      if hasAddend {
+        let addend = Float.load(try run.input(2), run.scratch)
+        if beta == 1, strides[0] == 0, strides[1] == 1 {
+          epilogue.bias = addend
+        } else {
+          epilogue.residual = addend
+          (epilogue.residualRow, epilogue.residualColumn) = (strides[0], strides[1])
+          epilogue.beta = beta
+        }
+      }
+      packed.compute(
+        Float.load(try run.input(0), run.scratch), Float.load(try run.input(1), run.scratch),
+        Float.target(run.outputs[0], run.scratch), epilogue, run.scratch, run.parallel)
     }
   }
 }

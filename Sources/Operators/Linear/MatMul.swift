@@ -13,6 +13,11 @@ extension OperatorDefinition {
       return [TensorType(type, shape)]
     },
     execution: .kernels([
+      Kernel("packed") { (preparation) throws(StackLensError) in
+        let (product, _) = try MatrixProduct.make(
+          preparation.input(0).shape, preparation.input(1).shape)
+        return try product.packedKernel(preparation)
+      },
       .reference { (preparation) throws(StackLensError) in
         let (product, _) = try MatrixProduct.make(
           preparation.input(0).shape, preparation.input(1).shape)
@@ -50,8 +55,8 @@ extension MatrixProduct {
     }
   }
 
-  private func referenceKernel<T: ComputeElement>(
-    _ type: T.Type, _ preparation: Preparation
+  func referenceKernel<T: ComputeElement>(
+    _ type: T.Type, _ preparation: Preparation, alpha: Float = 1
   ) throws(StackLensError) -> PreparedKernel {
     var plan = ScratchPlan()
     let aRoom = try plan.reserve(preparation.input(0), as: type)
@@ -62,7 +67,36 @@ extension MatrixProduct {
       let b = T.load(try run.input(1), run.scratch + bRoom)
       let c = T.target(run.outputs[0], run.scratch + cRoom)
       computeReference(a, b, c, run.parallel)
+      if alpha != 1 {
+        for i in 0..<run.outputs[0].count { c[i] = c[i].scaled(by: alpha) }
+      }
       T.store(c, run.outputs[0])
+    }
+  }
+
+  /// The packed kernel for float32 A in input 0 and B in input 1; nil for other types.
+  func packedKernel(
+    _ preparation: Preparation, alpha: Float = 1
+  ) throws(StackLensError) -> PreparedKernel? {
+    guard try preparation.input(0).elementType == .float32 else { return nil }
+    var plan = ScratchPlan()
+    let packed = try PackedProduct(
+      self, packedB: packConstant(preparation), threadCount: preparation.threadCount, plan: &plan)
+    return PreparedKernel(scratchByteCount: plan.byteCount) { (run) throws(StackLensError) in
+      packed.compute(
+        Float.load(try run.input(0), run.scratch), Float.load(try run.input(1), run.scratch),
+        Float.target(run.outputs[0], run.scratch), ProductEpilogue(alpha: alpha), run.scratch,
+        run.parallel)
+    }
+  }
+
+  /// Input 1 packed ahead, where it is one constant matrix.
+  func packConstant(_ preparation: Preparation) throws(StackLensError) -> Tensor? {
+    guard !isEmpty, bBatchStrides.allSatisfy({ $0 == 0 }) else { return nil }
+    return try preparation.packed(1, layout: "product \(k) \(n) \(bRow) \(bColumn)") {
+      (b) throws(StackLensError) in
+      try PackedProduct.pack(
+        b.base.assumingMemoryBound(to: Float.self), k: k, n: n, row: bRow, column: bColumn)
     }
   }
 }
