@@ -7,7 +7,6 @@ public enum OperatorTable {
   public static let all: [OperatorDefinition] = [
     convolution,
     elementwise,
-    encoder,
     linear,
     shape,
   ].flatMap { $0 }
