@@ -5,7 +5,7 @@ import Graphs
 public enum OperatorTable {
   /// Every definition, in the order of the families.
   public static let all: [OperatorDefinition] =
-    elementwise + shape + linear
+    elementwise + shape + indexing + controlFlow + sequence + linear
 
   private static let index: [String: OperatorDefinition] = {
     var index: [String: OperatorDefinition] = [:]
