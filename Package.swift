@@ -18,9 +18,11 @@ let package = Package(
     .target(name: "Tensors", dependencies: ["Base", "CPlatform"]),
     .target(name: "Graphs", dependencies: ["Tensors", "Base"]),
     .target(name: "Operators", dependencies: ["Graphs", "Tensors", "Base", "CKernels"]),
-    .target(name: "Execution", dependencies: ["Operators", "Graphs", "Tensors", "Base"]),
+    .target(
+      name: "Execution", dependencies: ["Operators", "Graphs", "Tensors", "Base", "CPlatform"]),
     .target(name: "Exchange", dependencies: ["Operators", "Graphs", "Tensors", "Base"]),
-    .target(name: "Text", dependencies: ["Base"]),
+    .target(name: "CUnicode", cSettings: optimised),
+    .target(name: "Text", dependencies: ["Base", "CUnicode"]),
     .target(
       name: "Insight",
       dependencies: ["Execution", "Exchange", "Text", "Operators", "Graphs", "Tensors", "Base"]),
@@ -29,7 +31,7 @@ let package = Package(
       name: "CABI",
       dependencies: [
         "Insight", "Execution", "Exchange", "Text", "Operators", "Graphs", "Tensors", "Base",
-        "CStackLens",
+        "CStackLens", "CPlatform", "CKernels",
       ]),
     .testTarget(name: "BaseTests", dependencies: ["Base"]),
     .testTarget(name: "TextTests", dependencies: ["Text"]),

@@ -112,3 +112,9 @@ public func environment(_ name: String) -> String? {
 
 /// Nanoseconds of a clock that never goes back.
 public func monotonicNanoseconds() -> Int64 { slp_monotonic_nanoseconds() }
+
+/// Bytes of memory this process may use: physical memory and cgroup limits.
+public let usableMemoryByteCount = Int(clamping: slp_usable_memory())
+
+/// Gives unused heap memory back to the system.
+public func trimHeap() { slp_trim_heap() }

@@ -86,6 +86,21 @@ size_t slp_usable_processors(void) {
   return count > 0 ? count : 1;
 }
 
+size_t slp_usable_memory(void) {
+  static const char *const limits[] = {"/sys/fs/cgroup/memory.max",
+                                       "/sys/fs/cgroup/memory/memory.limit_in_bytes"};
+  size_t bytes = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
+  char line[64];
+  for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+    unsigned long long limit;
+    if (read_line(limits[i], line, sizeof line) && sscanf(line, "%llu", &limit) == 1 &&
+        limit > 0 && limit < bytes) {
+      bytes = (size_t)limit;
+    }
+  }
+  return bytes;
+}
+
 static _Thread_local char *last_error;
 static _Thread_local size_t last_error_capacity;
 

@@ -1,1 +1,1 @@
-#include "CStackLens.h"
+#include "../../include/stacklens.h"

@@ -7,10 +7,11 @@ extension OperatorDefinition {
   /// only appear while running.
   /// - Parameters:
   ///   - kernel: the kernel to use by name; nil takes the first that accepts.
-  ///   - packs: where packed weights live; inputs count as constant only when given.
+  ///   - memoryLimit: bytes that the outputs may take together.
   /// - Throws: what the shape rule or the kernel says, `.unsupported` for a missing kernel.
   public func evaluate(
     _ node: Node, inputs: [Value?], parallel: Parallel = .serial, kernel: String? = nil,
+    memoryLimit: Int = usableMemoryByteCount, packs: PackCache = PackCache(),
     subgraphs: [String: Evaluation.Subgraph] = [:]
   ) throws(StackLensError) -> [Value] {
     if case .evaluate(let body) = execution {
@@ -31,9 +32,23 @@ extension OperatorDefinition {
       guard let source = tensors.first ?? nil else { throw .invalidArgument("input 0 is missing") }
       return [.tensor(try source.reshaped(to: outputTypes[0].shape))]
     }
+    if let valueOfTypes {
+      return try valueOfTypes(
+        Inference(node: node, definition: self, inputs: types, values: tensors)
+      ).map { .tensor($0) }
+    }
+    var byteCount = 0
+    for type in outputTypes {
+      let (sum, overflow) = byteCount.addingReportingOverflow(
+        type.shape.count * type.elementType.byteSize)
+      guard !overflow, sum <= memoryLimit else {
+        throw .limitExceeded("output \(type) needs more than the limit of \(memoryLimit) bytes")
+      }
+      byteCount = sum
+    }
     let preparation = Preparation(
       node: node, definition: self, inputs: types, outputs: outputTypes,
-      constants: tensors.map { _ in nil }, threadCount: parallel.threadCount, packs: PackCache())
+      constants: tensors.map { _ in nil }, parallel: parallel, packs: packs)
     let prepared = try prepare(preparation, kernel: kernel)
     var outputs: [Tensor] = []
     for type in outputTypes {

@@ -49,6 +49,7 @@ public struct AttributeSpec: Sendable {
 /// and the tests that sweep the table all read this one entry.
 public struct OperatorDefinition: Sendable {
   public typealias Infer = @Sendable (Inference) throws(StackLensError) -> [TensorType]
+  public typealias ValueOfTypes = @Sendable (Inference) throws(StackLensError) -> [Tensor]
   public typealias Convert =
     @Sendable (Node, _ opset: Int, inout Rewriter) throws(StackLensError) -> [Node]
 
@@ -63,6 +64,8 @@ public struct OperatorDefinition: Sendable {
   /// Output types from input types; asks `Inference.value` for the values it depends on.
   public let infer: Infer
   public let execution: Execution
+  /// Outputs that follow from the input types alone (Shape, Size); nil otherwise.
+  public let valueOfTypes: ValueOfTypes?
   /// Random or stateful: never folded, never shared between equal nodes.
   public let isDeterministic: Bool
   /// Turns a node written for `opset` into nodes of the newest form. Nil: all forms read alike.
@@ -74,7 +77,8 @@ public struct OperatorDefinition: Sendable {
   public init(
     _ name: String, domain: String = "", versions: [Int], inputs: ClosedRange<Int>,
     outputs: ClosedRange<Int> = 1...1, attributes: [AttributeSpec] = [],
-    infer: @escaping Infer, execution: Execution, isDeterministic: Bool = true,
+    infer: @escaping Infer, execution: Execution, valueOfTypes: ValueOfTypes? = nil,
+    isDeterministic: Bool = true,
     lift: Convert? = nil, lower: Convert? = nil, samples: [Sample] = []
   ) {
     self.name = name
@@ -85,6 +89,7 @@ public struct OperatorDefinition: Sendable {
     self.attributes = attributes
     self.infer = infer
     self.execution = execution
+    self.valueOfTypes = valueOfTypes
     self.isDeterministic = isDeterministic
     self.lift = lift
     self.lower = lower

@@ -4,8 +4,16 @@ import Graphs
 /// All operators, by domain and name.
 public enum OperatorTable {
   /// Every definition, in the order of the families.
-  public static let all: [OperatorDefinition] =
-    elementwise + shape + indexing + controlFlow + sequence + linear
+  public static let all: [OperatorDefinition] = [
+    controlFlow,
+    convolution,
+    elementwise,
+    encoder,
+    indexing,
+    linear,
+    sequence,
+    shape,
+  ].flatMap { $0 }
 
   private static let index: [String: OperatorDefinition] = {
     var index: [String: OperatorDefinition] = [:]

@@ -15,6 +15,9 @@ void slp_aligned_free(void *memory);
 /// Gives free heap pages back to the system.
 void slp_trim_heap(void);
 
+/// Bytes of memory this process may use: physical memory and cgroup limits.
+size_t slp_usable_memory(void);
+
 // Files -------------------------------------------------------------------------------------
 
 typedef struct {

@@ -1,0 +1,95 @@
+import Base
+import CStackLens
+import Exchange
+import Graphs
+
+typealias ModelBox = Box<Model>
+
+func model(_ handle: OpaquePointer?) throws(StackLensError) -> Model {
+  try Handles.object(handle, as: ModelBox.self, "model").content
+}
+
+/// 0 stands for the default opset.
+func opset(_ number: Int32) throws(StackLensError) -> Int? {
+  guard number >= 0 else { throw .invalidArgument("opset \(number) is negative") }
+  return number == 0 ? nil : Int(number)
+}
+
+@_cdecl("sl_model_load") @implementation
+public func sl_model_load(
+  _ path: UnsafePointer<CChar>?, _ outModel: UnsafeMutablePointer<OpaquePointer?>?
+) -> sl_status {
+  boundary { () throws(StackLensError) in
+    let path = try text(path, "path")
+    let out = try required(outModel, "out_model")
+    out.pointee = Handles.create(ModelBox(try ONNX.load(path: path)))
+  }
+}
+
+@_cdecl("sl_model_load_bytes") @implementation
+public func sl_model_load_bytes(
+  _ bytes: UnsafeRawPointer?, _ byteCount: Int, _ folder: UnsafePointer<CChar>?,
+  _ outModel: UnsafeMutablePointer<OpaquePointer?>?
+) -> sl_status {
+  boundary { () throws(StackLensError) in
+    let bytes = try array(bytes?.assumingMemoryBound(to: UInt8.self), byteCount, "bytes")
+    let folder = try folder.map { (pointer) throws(StackLensError) in try text(pointer, "folder") }
+    let out = try required(outModel, "out_model")
+    out.pointee = Handles.create(ModelBox(try ONNX.load(bytes: Array(bytes), folder: folder)))
+  }
+}
+
+@_cdecl("sl_model_save") @implementation
+public func sl_model_save(
+  _ handle: OpaquePointer?, _ path: UnsafePointer<CChar>?, _ number: Int32
+) -> sl_status {
+  boundary { () throws(StackLensError) in
+    try ONNX.save(model(handle), to: text(path, "path"), opset: opset(number))
+  }
+}
+
+@_cdecl("sl_model_encode") @implementation
+public func sl_model_encode(
+  _ handle: OpaquePointer?, _ number: Int32, _ outBuffer: UnsafeMutablePointer<OpaquePointer?>?
+) -> sl_status {
+  boundary { () throws(StackLensError) in
+    let out = try required(outBuffer, "out_buffer")
+    out.pointee = Handles.create(
+      try ByteBuffer(try ONNX.encode(model(handle), opset: opset(number))))
+  }
+}
+
+@_cdecl("sl_model_check") @implementation
+public func sl_model_check(_ handle: OpaquePointer?) -> sl_status {
+  boundary { () throws(StackLensError) in try model(handle).check() }
+}
+
+@_cdecl("sl_model_describe") @implementation
+public func sl_model_describe(
+  _ handle: OpaquePointer?, _ outText: UnsafeMutablePointer<OpaquePointer?>?
+) -> sl_status {
+  boundary { () throws(StackLensError) in
+    let model = try model(handle)
+    let out = try required(outText, "out_text")
+    out.pointee = Handles.create(try ByteBuffer(model.graph.listing().utf8))
+  }
+}
+
+@_cdecl("sl_model_metadata") @implementation
+public func sl_model_metadata(
+  _ handle: OpaquePointer?, _ key: UnsafePointer<CChar>?,
+  _ outText: UnsafeMutablePointer<OpaquePointer?>?
+) -> sl_status {
+  boundary { () throws(StackLensError) in
+    let model = try model(handle)
+    let key = try text(key, "key")
+    let out = try required(outText, "out_text")
+    guard let entry = model.metadata.first(where: { $0.key == key }) else {
+      throw .invalidArgument("the model has no metadata entry '\(key)'")
+    }
+    out.pointee = Handles.create(try ByteBuffer(entry.value.utf8))
+  }
+}
+
+@_cdecl("sl_model_release") @implementation
+public func sl_model_release(_ model: OpaquePointer?) { Handles.release(model) }

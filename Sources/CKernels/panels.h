@@ -1,0 +1,44 @@
+// How B lies in memory once packed. A matrix is cut into panels of `vectors * width` columns; a panel
+// stores, for each unit of K, one row of its columns. A unit is 4 bytes (one float, two bfloat16,
+// four bytes, two 16-bit integers) or one double. The last panel is only as many vectors wide as it
+// needs; its missing columns are zero.
+#ifndef STACKLENS_PANELS_H
+#define STACKLENS_PANELS_H
+
+#include <stddef.h>
+
+#include "cpu.h"
+
+enum { SLK_MOST_ROWS = 8, SLK_MOST_VECTORS = 3 };
+
+/// Register tile of a tier: `rows` x (`vectors` * `width` four-byte lanes).
+typedef struct {
+  size_t rows, vectors, width;
+} slk_tile_shape;
+
+static inline slk_tile_shape slk_tile_shape_of(slk_tier tier) {
+  switch (tier) {
+    case SLK_TIER_AVX512: return (slk_tile_shape){8, 3, 16};
+    case SLK_TIER_AVX2: return (slk_tile_shape){6, 2, 8};
+    default: return (slk_tile_shape){4, 2, 4};
+  }
+}
+
+static inline size_t slk_divide_up(size_t a, size_t b) { return a / b + (a % b != 0); }
+static inline size_t slk_round_up(size_t a, size_t b) { return slk_divide_up(a, b) * b; }
+static inline size_t slk_min(size_t a, size_t b) { return a < b ? a : b; }
+
+/// What a tile fetches from the next panel at each unit of K: `lines` cache lines at `next`, which
+/// then moves on by `step` bytes.
+typedef struct {
+  const char *next;
+  size_t step, lines;
+} slk_ahead;
+
+/// The share of one of `tiles` tiles that together fetch a panel with rows of `row_bytes`.
+static inline slk_ahead slk_ahead_share(size_t row_bytes, size_t tiles) {
+  const size_t step = slk_divide_up(row_bytes, tiles ? tiles : 1);
+  return (slk_ahead){NULL, step, slk_divide_up(step, 64)};
+}
+
+#endif

@@ -1,0 +1,98 @@
+// Vector types of SLK_WIDTH floats and the few operations that differ between tiers.
+// Arithmetic, comparison (a vector of 0 / -1) and `mask ? a : b` come with Clang's vectors.
+
+typedef float vf __attribute__((ext_vector_type(SLK_WIDTH)));
+typedef int32_t vi __attribute__((ext_vector_type(SLK_WIDTH)));
+typedef uint32_t vu __attribute__((ext_vector_type(SLK_WIDTH)));
+typedef double vd __attribute__((ext_vector_type(SLK_WIDTH / 2)));
+
+SLK_INLINE vf v_set(float x) { return (vf)x; }
+
+SLK_INLINE vf v_load(const float *p) {
+  vf v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return v;
+}
+
+SLK_INLINE void v_store(float *p, vf v) { __builtin_memcpy(p, &v, sizeof v); }
+
+/// The first min(n, SLK_WIDTH) elements, zero in the other lanes.
+SLK_INLINE vf v_load_n(const float *p, size_t n) {
+#if defined(SLK_IS_AVX512)
+  unsigned count = n < 16 ? (unsigned)n : 16;
+  return (vf)_mm512_maskz_loadu_ps((__mmask16)_bzhi_u32(0xffff, count), p);
+#elif defined(SLK_IS_AVX2)
+  const vi lane = {0, 1, 2, 3, 4, 5, 6, 7};
+  vi mask = lane < (vi)(int32_t)(n < 8 ? n : 8);
+  return (vf)_mm256_maskload_ps(p, (__m256i)mask);
+#else
+  vf v = (vf)0.0f;
+  for (size_t i = 0; i < SLK_WIDTH && i < n; i++) v[i] = p[i];
+  return v;
+#endif
+}
+
+SLK_INLINE vi v_loadi_n(const int32_t *p, size_t n) {
+  return (vi)v_load_n((const float *)p, n);
+}
+
+SLK_INLINE void v_store_n(float *p, vf v, size_t n) {
+#if defined(SLK_IS_AVX512)
+  unsigned count = n < 16 ? (unsigned)n : 16;
+  _mm512_mask_storeu_ps(p, (__mmask16)_bzhi_u32(0xffff, count), (__m512)v);
+#elif defined(SLK_IS_AVX2)
+  const vi lane = {0, 1, 2, 3, 4, 5, 6, 7};
+  vi mask = lane < (vi)(int32_t)(n < 8 ? n : 8);
+  _mm256_maskstore_ps(p, (__m256i)mask, (__m256)v);
+#else
+  for (size_t i = 0; i < SLK_WIDTH && i < n; i++) p[i] = v[i];
+#endif
+}
+
+SLK_INLINE vf v_fma(vf a, vf b, vf c) {
+#if defined(SLK_IS_REFERENCE)
+  return a * b + c;
+#else
+  return __builtin_elementwise_fma(a, b, c);
+#endif
+}
+
+/// Sum of the lanes as a balanced tree.
+SLK_INLINE float v_sum(vf v) {
+  float lane[SLK_WIDTH];
+  v_store(lane, v);
+  SLK_UNROLL for (int half = SLK_WIDTH / 2; half >= 1; half /= 2) {
+    SLK_UNROLL for (int i = 0; i < half; i++) lane[i] += lane[i + half];
+  }
+  return lane[0];
+}
+
+SLK_INLINE float v_largest(vf v) { return __builtin_reduce_max(v); }
+
+SLK_INLINE vf v_abs(vf x) { return (vf)((vi)x & (vi)0x7fffffff); }
+
+SLK_INLINE vf v_copysign(vf magnitude, vf sign) {
+  return (vf)(((vi)magnitude & (vi)0x7fffffff) | ((vi)sign & ~(vi)0x7fffffff));
+}
+
+/// Nearest integer, halves to even, for |x| < 2^22.
+SLK_INLINE vf v_round(vf x) {
+#if defined(SLK_IS_REFERENCE)
+  const vf shift = (vf)12582912.0f;
+  return (x + shift) - shift;
+#else
+  return __builtin_elementwise_roundeven(x);
+#endif
+}
+
+/// x * 2^n for an integral n in [-300, 300], exact up to the final rounding of subnormal results.
+SLK_INLINE vf v_pow2_scale(vf x, vf n) {
+#if defined(SLK_IS_AVX512)
+  return (vf)_mm512_scalef_ps((__m512)x, (__m512)n);
+#else
+  vi whole = __builtin_convertvector(n, vi);
+  vi half = whole >> 1;
+  vf first = (vf)((half + 127) << 23), second = (vf)((whole - half + 127) << 23);
+  return x * first * second;
+#endif
+}

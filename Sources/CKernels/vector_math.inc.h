@@ -1,0 +1,113 @@
+// Elementary functions on vectors, within 4 units in the last place of the exact value.
+// The polynomials are weighted minimax fits (Lawson iteration on Chebyshev nodes) of the stated form.
+
+/// exp(x); 0 below -104, infinity above 88.73, NaN for NaN.
+SLK_INLINE vf v_exp(vf x) {
+  vf bounded = x > 89.0f ? (vf)89.0f : x;
+  bounded = bounded < -104.5f ? (vf)-104.5f : bounded;
+  vf n = v_round(bounded * 1.44269504f);
+  vf r = v_fma(n, v_set(-0.693359375f), bounded);
+  r = v_fma(n, v_set(2.12194440e-4f), r);
+  // exp(r) = 1 + r + r^2 P(r), |r| <= ln(2) / 2.
+  vf p = v_fma(v_set(1.979004361e-04f), r, v_set(1.394496663e-03f));
+  p = v_fma(p, r, v_set(8.333498929e-03f));
+  p = v_fma(p, r, v_set(4.166629087e-02f));
+  p = v_fma(p, r, v_set(1.666666586e-01f));
+  p = v_fma(p, r, v_set(5.000000069e-01f));
+  return v_pow2_scale(v_fma(p, r * r, r) + 1.0f, n);
+}
+
+/// Natural logarithm; -infinity at 0, NaN below.
+SLK_INLINE vf v_log(vf x) {
+  vi tiny = x < 1.17549435e-38f;
+  vf scaled = tiny ? x * 8388608.0f : x;
+  // x = 2^e m with m in [sqrt(1/2), sqrt(2)).
+  vi bits = (vi)scaled - (vi)0x3f3504f3;
+  vf e = __builtin_convertvector(bits >> 23, vf) - (tiny ? (vf)23.0f : (vf)0.0f);
+  vf f = (vf)((bits & (vi)0x007fffff) + (vi)0x3f3504f3) - 1.0f;
+  // log(1 + f) = f - f^2 / 2 + f^3 P(f).
+  vf p = v_fma(v_set(6.746601324e-02f), f, v_set(-1.167564130e-01f));
+  p = v_fma(p, f, v_set(1.188817460e-01f));
+  p = v_fma(p, f, v_set(-1.240559142e-01f));
+  p = v_fma(p, f, v_set(1.421955091e-01f));
+  p = v_fma(p, f, v_set(-1.666799567e-01f));
+  p = v_fma(p, f, v_set(2.000211873e-01f));
+  p = v_fma(p, f, v_set(-2.500000960e-01f));
+  p = v_fma(p, f, v_set(3.333331260e-01f));
+  vf f2 = f * f;
+  vf low = v_fma(p, f2 * f, e * -2.12194440e-4f);
+  low = v_fma(v_set(-0.5f), f2, low);
+  vf y = v_fma(e, v_set(0.693359375f), f + low);
+  vf infinity = (vf)INFINITY;
+  y = x < infinity ? y : x;
+  y = x == 0.0f ? -infinity : y;
+  return x < 0.0f ? (vf)NAN : y;
+}
+
+/// log(1 + y) for y in [0, 1].
+SLK_INLINE vf v_log1p_unit(vf y) {
+  vf u = y + 1.0f;
+  return v_log(u) + (y - (u - 1.0f)) / u;
+}
+
+SLK_INLINE vf v_tanh(vf x) {
+  vf t = v_abs(x), s = x * x;
+  // tanh(x) = x + x^3 P(x^2) below 0.625, else 1 - 2 / (exp(2 |x|) + 1).
+  vf p = v_fma(v_set(2.142958748e-03f), s, v_set(-8.177394590e-03f));
+  p = v_fma(p, s, v_set(2.170070161e-02f));
+  p = v_fma(p, s, v_set(-5.394676274e-02f));
+  p = v_fma(p, s, v_set(1.333320601e-01f));
+  p = v_fma(p, s, v_set(-3.333333080e-01f));
+  vf small = v_fma(p * s, x, x);
+  vf large = 1.0f - 2.0f / (v_exp(t + t) + 1.0f);
+  vf y = t < 0.625f ? small : v_copysign(large, x);
+  return x == x ? y : x;
+}
+
+SLK_INLINE vf v_sigmoid(vf x) {
+  vf e = v_exp(-v_abs(x));
+  vf y = (x >= 0.0f ? (vf)1.0f : e) / (1.0f + e);
+  return x == x ? y : x;
+}
+
+SLK_INLINE vf v_erf(vf x) {
+  vf t = v_abs(x), s = x * x;
+  // erf(x) = x + x P(x^2) below 0.9275, else 1 - exp(Q(|x|)).
+  vf p = v_fma(v_set(8.333191474e-05f), s, v_set(-8.133943686e-04f));
+  p = v_fma(p, s, v_set(5.200257436e-03f));
+  p = v_fma(p, s, v_set(-2.685908471e-02f));
+  p = v_fma(p, s, v_set(1.128368981e-01f));
+  p = v_fma(p, s, v_set(-3.761263336e-01f));
+  p = v_fma(p, s, v_set(1.283791666e-01f));
+  vf small = v_fma(p, x, x);
+  vf b = t < 4.0f ? t : (vf)4.0f;
+  vf q = v_fma(v_set(1.949467617e-04f), b, v_set(-3.033692439e-03f));
+  q = v_fma(q, b, v_set(2.218977684e-02f));
+  q = v_fma(q, b, v_set(-1.038563745e-01f));
+  q = v_fma(q, b, v_set(-6.372657523e-01f));
+  q = v_fma(q, b, v_set(-1.127627401e+00f));
+  q = v_fma(q, b, v_set(-2.070085080e-04f));
+  vf y = t < 0.9275f ? small : v_copysign(1.0f - v_exp(q), x);
+  return x == x ? y : x;
+}
+
+/// x Phi(x), exact to about 1e-7 of max(1, |x|).
+SLK_INLINE vf v_gelu_erf(vf x) {
+  vf half = 0.5f * x;
+  vf y = v_fma(half, v_erf(x * 0.707106781f), half);
+  return x == -INFINITY ? (vf)-0.0f : y;
+}
+
+/// x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))).
+SLK_INLINE vf v_gelu_tanh(vf x) {
+  vf half = 0.5f * x;
+  vf inner = 0.797884561f * v_fma(0.044715f * x * x, x, x);
+  vf y = v_fma(half, v_tanh(inner), half);
+  return x == -INFINITY ? (vf)-0.0f : y;
+}
+
+/// log(1 + exp(x)).
+SLK_INLINE vf v_softplus(vf x) {
+  vf y = (x > 0.0f ? x : (vf)0.0f) + v_log1p_unit(v_exp(-v_abs(x)));
+  return x == x ? y : x;
+}

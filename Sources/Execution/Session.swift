@@ -1,0 +1,156 @@
+import Base
+import Graphs
+import Operators
+import Synchronization
+import Tensors
+
+/// A model compiled to run: immutable, safe to run from many threads at once. Each concurrent run
+/// takes work memory of its own from a bounded pool.
+public final class Session: Sendable {
+  public let inputs: [ValueInfo]
+  public let outputs: [ValueInfo]
+  public let options: SessionOptions
+  /// The graph as it runs, after the passes.
+  public let graph: Graph
+  private let program: Program
+  private let context: ExecutionContext
+  private let profiler: Profiler?
+  /// Names of inputs that have a default among the initialisers.
+  private let defaults: Set<String>
+  private let unoptimized: Graph
+  /// Programs in which some defaults are inputs, by those names.
+  private let variants = Mutex<[Set<String>: Program]>([:])
+  private static let variantLimit = 8
+
+  /// - Throws: what the passes or the resolution of names say about the graph.
+  public init(_ model: Model, options: SessionOptions = SessionOptions()) throws(StackLensError) {
+    self.options = options
+    let parallel =
+      options.threadCount == 1
+      ? Parallel.serial : Parallel(ThreadPool.withThreads(options.threadCount))
+    context = ExecutionContext(
+      parallel: parallel, packs: PackCache(), arenas: ArenaPool(),
+      memoryLimit: options.memoryLimit)
+    profiler = options.isProfiling ? Profiler() : nil
+    unoptimized = model.graph
+    inputs = model.graph.inputs
+    outputs = model.graph.outputs
+    defaults = Set(model.graph.initializers.map(\.name)).intersection(
+      model.graph.inputs.map(\.name))
+    let graph = try Transform.optimize(model.graph, level: options.optimizationLevel)
+    options.log?(
+      .info, "compiled '\(graph.name)': \(model.graph.nodes.count) nodes to \(graph.nodes.count)")
+    program = try Program(graph: graph)
+    self.graph = graph
+  }
+
+  /// Runs the model.
+  /// - Parameters:
+  ///   - values: one for each input without a default, by name.
+  ///   - names: the outputs wanted, in order; nil means all.
+  ///   - onCallingThread: use no other thread; for callers that run many sessions side by side.
+  /// - Returns: the outputs, in memory of their own.
+  /// - Throws: `.invalidArgument` for a missing or unknown name, `.typeMismatch` and
+  ///   `.shapeMismatch` when a value contradicts the model's declaration, `.limitExceeded`,
+  ///   `.cancelled`, and what the operators report.
+  public func run(
+    _ values: [String: Value], outputs names: [String]? = nil, cancellation: Cancellation? = nil,
+    onCallingThread: Bool = false
+  ) throws(StackLensError) -> [Value] {
+    var overridden: Set<String> = []
+    for name in values.keys.sorted() {
+      guard inputs.contains(where: { $0.name == name }) else {
+        throw .invalidArgument(
+          "the model has no input '\(name)'; its inputs are "
+            + inputs.map { "'\($0.name)'" }.joined(separator: ", "))
+      }
+      if defaults.contains(name) { overridden.insert(name) }
+    }
+    var picks: [Int]?
+    if let names {
+      var indices: [Int] = []
+      for name in names {
+        guard let index = outputs.firstIndex(where: { $0.name == name }) else {
+          throw .invalidArgument(
+            "the model has no output '\(name)'; its outputs are "
+              + outputs.map { "'\($0.name)'" }.joined(separator: ", "))
+        }
+        indices.append(index)
+      }
+      picks = indices
+    }
+    try InputCheck.check(values, against: inputs.filter {
+      !defaults.contains($0.name) || overridden.contains($0.name)
+    })
+    let program = try overridden.isEmpty ? self.program : variant(overridden)
+    let ordered = program.inputNames.map { values[$0] ?? .none }
+    let results = try program.run(
+      ordered,
+      RunContext(
+        execution: onCallingThread ? context.serial : context, cancellation: cancellation,
+        profiler: profiler))
+    guard let picks else { return results }
+    return picks.map { results[$0] }
+  }
+
+  /// Gives the memory of idle runs and cached plans back to the system.
+  public func trim() {
+    program.trim()
+    context.arenas.trim()
+    variants.withLock { $0.removeAll() }
+    trimHeap()
+  }
+
+  /// The recorded step times as a Chrome trace; empty events unless `isProfiling`.
+  public func profile() -> String { (profiler ?? Profiler()).chromeTrace() }
+
+  private func variant(_ names: Set<String>) throws(StackLensError) -> Program {
+    if let program = variants.withLock({ $0[names] }) { return program }
+    var graph = unoptimized
+    graph.initializers.removeAll { names.contains($0.name) }
+    let program = try Program(
+      graph: Transform.optimize(graph, level: options.optimizationLevel))
+    variants.withLock { variants in
+      if variants.count >= Self.variantLimit { variants.removeAll() }
+      variants[names] = program
+    }
+    return program
+  }
+}
+
+/// Holds given values against the declared types of a model's inputs.
+enum InputCheck {
+  static func check(_ values: [String: Value], against inputs: [ValueInfo]) throws(StackLensError) {
+    var symbols: [String: (extent: Int, input: String)] = [:]
+    for input in inputs {
+      guard let value = values[input.name] else {
+        throw .invalidArgument("input '\(input.name)' (\(input.type)) is missing")
+      }
+      guard case .tensor(let elementType, let dims) = input.type else { continue }
+      guard case .tensor(let tensor) = value else {
+        throw .typeMismatch("input '\(input.name)' must be a tensor, found \(value.kindName)")
+      }
+      guard tensor.elementType == elementType else {
+        throw .typeMismatch(
+          "input '\(input.name)' must be \(elementType.name), found \(tensor.elementType.name)")
+      }
+      guard let dims else { continue }
+      let mismatch = StackLensError.shapeMismatch(
+        "input '\(input.name)' must have shape \(dims), found \(tensor.shape)")
+      guard dims.count == tensor.rank else { throw mismatch }
+      for (dim, extent) in zip(dims, tensor.shape.dims) {
+        switch dim {
+        case .fixed(let expected): if expected != extent { throw mismatch }
+        case .unknown: break
+        case .named(let name):
+          if let seen = symbols[name], seen.extent != extent {
+            throw .shapeMismatch(
+              "dimension '\(name)' is \(seen.extent) in input '\(seen.input)' but \(extent) in "
+                + "'\(input.name)'")
+          }
+          symbols[name] = (extent, input.name)
+        }
+      }
+    }
+  }
+}

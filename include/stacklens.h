@@ -1,0 +1,453 @@
+/* StackLens: run, embed and understand errors and logs from C.
+ *
+ * Conventions, once for the whole file
+ *
+ *   Status     Every function that can fail returns an `sl_status`. On failure no output is touched
+ *              and nothing needs cleaning up; `sl_last_error_message()` has one line for people.
+ *   Handles    Opaque, reference counted. `…_create`, `…_load` and every `out_…` handle give the
+ *              caller one reference, `…_release` returns it and accepts NULL. A handle that was
+ *              released is recognised and refused, never followed.
+ *   Threads    Every function may be called from any thread. A `const` handle may be used by any
+ *              number of threads at once.
+ *   Strings    UTF-8, zero-terminated unless a length is given. Strings and arrays that a function
+ *              lends stay valid as long as the handle they came from.
+ *   Shapes     int64_t extents, row-major, rank 0 for a scalar. Counts and byte sizes are size_t.
+ *   Options    Structs that start with `struct_size`; initialise them with their SL_…_INIT macro.
+ *              NULL means all defaults.
+ */
+#ifndef STACKLENS_H
+#define STACKLENS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Version and errors ------------------------------------------------------------------- */
+
+/** The version of this header; grows by one with every addition. */
+#define SL_API_VERSION 1
+
+/** The API version of the loaded library. A program needs it to be at least SL_API_VERSION. */
+int32_t sl_api_version(void);
+
+/** The library's version, "0.1.0". */
+const char *sl_version(void);
+
+/** What came of a call. The numbers are stable. */
+typedef enum sl_status {
+  SL_OK = 0,
+  SL_INVALID_ARGUMENT = 1, /**< a value outside its range, an unknown name, a NULL or dead handle */
+  SL_SHAPE_MISMATCH = 2,   /**< ranks or extents that do not fit */
+  SL_NON_FINITE = 3,       /**< NaN or infinity where numbers are required */
+  SL_NOT_FITTED = 4,       /**< used before it was fitted or loaded */
+  SL_UNSUPPORTED = 5,      /**< valid, but not something this library does */
+  SL_FORMAT_ERROR = 6,     /**< a file or buffer that breaks its format */
+  SL_IO_ERROR = 7,         /**< the system refused to read or write */
+  SL_OUT_OF_MEMORY = 8,
+  SL_TYPE_MISMATCH = 9,    /**< another element type or kind of value than required */
+  SL_CANCELLED = 10,       /**< ended by sl_cancellation_cancel or by a callback */
+  SL_LIMIT_EXCEEDED = 11,  /**< a configured limit, such as the memory limit, was reached */
+  SL_INTERNAL_ERROR = 12   /**< a defect of the library: please report it */
+} sl_status;
+
+/** The name of a status, "SL_SHAPE_MISMATCH"; "SL_UNKNOWN" for other numbers. */
+const char *sl_status_name(sl_status status);
+
+/** Why the calling thread's last failing call failed; "" if none did. Valid until the thread's next
+ *  failing call. For people: programs branch on the status. */
+const char *sl_last_error_message(void);
+
+/** Processors this process may really use (affinity mask and cgroup quota): the default number of
+ *  threads. */
+size_t sl_usable_processors(void);
+
+/** A description of the processor features in use: "avx512 vnni bf16". */
+const char *sl_cpu_features(void);
+
+/* ---- Values ------------------------------------------------------------------------------- */
+
+/** Element types, with ONNX's numbers. */
+typedef enum sl_type {
+  SL_UNDEFINED = 0,
+  SL_FLOAT32 = 1,
+  SL_UINT8 = 2,
+  SL_INT8 = 3,
+  SL_UINT16 = 4,
+  SL_INT16 = 5,
+  SL_INT32 = 6,
+  SL_INT64 = 7,
+  SL_STRING = 8,
+  SL_BOOL = 9,
+  SL_FLOAT16 = 10,
+  SL_FLOAT64 = 11,
+  SL_UINT32 = 12,
+  SL_UINT64 = 13,
+  SL_BFLOAT16 = 16
+} sl_type;
+
+/** What a value is. */
+typedef enum sl_kind {
+  SL_KIND_TENSOR = 0,
+  SL_KIND_SEQUENCE = 1,
+  SL_KIND_MAP = 2,
+  SL_KIND_NONE = 3 /**< an optional without content */
+} sl_kind;
+
+/** Anything a model takes or returns. Immutable. */
+typedef struct sl_value sl_value;
+/** A value of kind SL_KIND_TENSOR: a dense row-major array. */
+typedef struct sl_value sl_tensor;
+
+/** Adds a reference. */
+sl_status sl_value_retain(const sl_value *value);
+/** Drops a reference; NULL is fine. */
+void sl_value_release(sl_value *value);
+/** The kind of a value. */
+sl_status sl_value_kind(const sl_value *value, sl_kind *out_kind);
+/** Number of elements of a sequence, or of entries of a map. SL_TYPE_MISMATCH for other kinds. */
+sl_status sl_value_count(const sl_value *value, size_t *out_count);
+/** Element `index` of a sequence, as a new reference. */
+sl_status sl_value_at(const sl_value *value, size_t index, sl_value **out_value);
+/** Keys and values of a map as two tensors of equal length, as new references. */
+sl_status sl_value_map(const sl_value *value, sl_tensor **out_keys, sl_tensor **out_values);
+
+/** A new tensor holding a copy of `data`.
+ *  @param dims        `rank` extents, none negative; NULL only when rank is 0.
+ *  @param data        Elements in row-major order; NULL only when byte_count is 0.
+ *  @param byte_count  Must equal the element count times the element size.
+ *  @return SL_TYPE_MISMATCH for SL_STRING (see sl_tensor_create_strings), SL_SHAPE_MISMATCH when
+ *          dims and byte_count disagree. */
+sl_status sl_tensor_create(sl_type type, const int64_t *dims, size_t rank, const void *data,
+                           size_t byte_count, sl_tensor **out_tensor);
+
+/** Called once, from any thread, when memory lent to the library is no longer used. */
+typedef void (*sl_release_callback)(void *user_data);
+
+/** A new tensor that shares the caller's memory without a copy.
+ *  @param data      Must stay valid and unchanged until `release` is called; aligned to the element
+ *                   size.
+ *  @param release   May be NULL when the memory outlives the library's use of it. */
+sl_status sl_tensor_wrap(sl_type type, const int64_t *dims, size_t rank, const void *data,
+                         size_t byte_count, sl_release_callback release, void *user_data,
+                         sl_tensor **out_tensor);
+
+/** A new SL_STRING tensor.
+ *  @param strings  One UTF-8 text for each element.
+ *  @param lengths  Their lengths in bytes; NULL when all are zero-terminated. */
+sl_status sl_tensor_create_strings(const int64_t *dims, size_t rank, const char *const *strings,
+                                   const size_t *lengths, size_t count, sl_tensor **out_tensor);
+
+/** The element type of a tensor. */
+sl_status sl_tensor_type(const sl_tensor *tensor, sl_type *out_type);
+/** The number of axes. */
+sl_status sl_tensor_rank(const sl_tensor *tensor, size_t *out_rank);
+/** The extents; `capacity` must be at least the rank. */
+sl_status sl_tensor_dims(const sl_tensor *tensor, int64_t *out_dims, size_t capacity);
+/** The number of elements. */
+sl_status sl_tensor_count(const sl_tensor *tensor, size_t *out_count);
+/** The elements, lent for the life of the handle. SL_TYPE_MISMATCH for SL_STRING. */
+sl_status sl_tensor_data(const sl_tensor *tensor, const void **out_data, size_t *out_byte_count);
+/** Copies element `index` of a SL_STRING tensor with a zero after it.
+ *  @param out_length  Receives the length without the zero, even when the buffer is too small. */
+sl_status sl_tensor_string(const sl_tensor *tensor, size_t index, char *buffer, size_t capacity,
+                           size_t *out_length);
+/** The same elements under another shape, without a copy.
+ *  @param dims  `rank` extents; one may be -1 and is inferred. */
+sl_status sl_tensor_reshape(const sl_tensor *tensor, const int64_t *dims, size_t rank,
+                            sl_tensor **out_tensor);
+
+/** Takes over a DLPack tensor (`DLManagedTensor *`, CPU). Contiguous memory is shared, other layouts
+ *  are copied. On success the library calls its deleter when done; on failure the caller keeps it. */
+sl_status sl_tensor_from_dlpack(void *managed_tensor, sl_tensor **out_tensor);
+/** Lends a tensor as a DLPack tensor (`DLManagedTensor *`); the receiver calls its deleter. The
+ *  memory is shared and must not be written to. */
+sl_status sl_tensor_to_dlpack(const sl_tensor *tensor, void **out_managed_tensor);
+
+/** Bytes that the library made: an encoded model, a trace. */
+typedef struct sl_buffer sl_buffer;
+/** The bytes, lent for the life of the handle. Texts are followed by a zero that is not counted. */
+sl_status sl_buffer_data(const sl_buffer *buffer, const void **out_data, size_t *out_byte_count);
+void sl_buffer_release(sl_buffer *buffer);
+
+/* ---- Models ------------------------------------------------------------------------------- */
+
+/** An ONNX model in memory. Immutable. */
+typedef struct sl_model sl_model;
+
+/** Reads an ONNX file: opsets 7 and up, external data inside the file's folder.
+ *  @return SL_IO_ERROR, SL_FORMAT_ERROR, or SL_UNSUPPORTED with every unknown operator listed. */
+sl_status sl_model_load(const char *path, sl_model **out_model);
+/** Reads an ONNX model from memory, which may be freed afterwards.
+ *  @param folder  Where external data lies; NULL refuses external data. */
+sl_status sl_model_load_bytes(const void *bytes, size_t byte_count, const char *folder,
+                              sl_model **out_model);
+/** Writes an ONNX file, whole or not at all.
+ *  @param opset  Version of the default operator set; 0 means 17.
+ *  @return SL_UNSUPPORTED, naming the node, when that opset cannot express the model. */
+sl_status sl_model_save(const sl_model *model, const char *path, int32_t opset);
+/** The bytes that sl_model_save would write. */
+sl_status sl_model_encode(const sl_model *model, int32_t opset, sl_buffer **out_buffer);
+/** Holds the model against the official ONNX checker (libonnx, opset 17 and below). */
+sl_status sl_model_check(const sl_model *model);
+/** A readable listing of the graph. */
+sl_status sl_model_describe(const sl_model *model, sl_buffer **out_text);
+/** The value of a metadata entry. SL_INVALID_ARGUMENT when there is none of that key. */
+sl_status sl_model_metadata(const sl_model *model, const char *key, sl_buffer **out_text);
+void sl_model_release(sl_model *model);
+
+/* ---- Sessions ----------------------------------------------------------------------------- */
+
+/** How loud a message is. */
+typedef enum sl_log_level {
+  SL_LOG_DEBUG = 0,
+  SL_LOG_INFO = 1,
+  SL_LOG_WARNING = 2,
+  SL_LOG_ERROR = 3
+} sl_log_level;
+
+/** Receives messages, from any thread; `message` is lent for the call. */
+typedef void (*sl_log_callback)(sl_log_level level, const char *message, void *user_data);
+
+typedef struct sl_session_options {
+  size_t struct_size;
+  int32_t thread_count;       /**< threads of one run, the caller included; 0 = usable processors */
+  int32_t optimization_level; /**< 0 as written, 1 folding and dead code, 2 fusions too */
+  uint64_t memory_limit;      /**< bytes one run may take; 0 = 80 % of the usable memory */
+  int32_t profiling;          /**< not 0: record step times for sl_session_profile */
+  sl_log_callback log;        /**< NULL: silent */
+  void *log_user_data;
+} sl_session_options;
+#define SL_SESSION_OPTIONS_INIT {sizeof(sl_session_options), 0, 2, 0, 0, 0, 0}
+
+/** A model compiled to run. Immutable and safe to run from many threads at once. */
+typedef struct sl_session sl_session;
+/** A flag that ends a run from another thread. */
+typedef struct sl_cancellation sl_cancellation;
+
+/** Compiles a model. */
+sl_status sl_session_create(const sl_model *model, const sl_session_options *options,
+                            sl_session **out_session);
+void sl_session_release(sl_session *session);
+
+/** Name, element type and declared shape of an input or output. */
+typedef struct sl_value_info {
+  const char *name;             /**< lent for the life of the session */
+  sl_kind kind;
+  sl_type type;                 /**< of the elements; of a map: of its values */
+  size_t rank;                  /**< SIZE_MAX when not declared */
+  const int64_t *dims;          /**< `rank` extents, -1 where not fixed */
+  const char *const *dim_names; /**< `rank` names, "" where there is none */
+} sl_value_info;
+
+/** How many inputs and outputs the model declares. */
+sl_status sl_session_counts(const sl_session *session, size_t *out_inputs, size_t *out_outputs);
+/** The input at `index`. */
+sl_status sl_session_input(const sl_session *session, size_t index, sl_value_info *out_info);
+/** The output at `index`. */
+sl_status sl_session_output(const sl_session *session, size_t index, sl_value_info *out_info);
+
+/** Runs the model.
+ *  @param input_names   `input_count` names, each with its value in `inputs`.
+ *  @param output_names  `output_count` names; NULL means all outputs in the model's order.
+ *  @param cancellation  May be NULL.
+ *  @param out_outputs   Receives `output_count` new references (all outputs when names are NULL).
+ *  @return SL_INVALID_ARGUMENT, SL_TYPE_MISMATCH or SL_SHAPE_MISMATCH naming the input. */
+sl_status sl_session_run(const sl_session *session, const char *const *input_names,
+                         const sl_value *const *inputs, size_t input_count,
+                         const char *const *output_names, size_t output_count,
+                         const sl_cancellation *cancellation, sl_value **out_outputs);
+/** Gives the memory of idle runs and cached plans back to the system. */
+sl_status sl_session_trim(const sl_session *session);
+/** Recorded step times as Chrome trace JSON. SL_INVALID_ARGUMENT unless profiling is on. */
+sl_status sl_session_profile(const sl_session *session, sl_buffer **out_json);
+
+sl_status sl_cancellation_create(sl_cancellation **out_cancellation);
+/** Ends the runs that watch this flag; they return SL_CANCELLED at their next step. */
+sl_status sl_cancellation_cancel(const sl_cancellation *cancellation);
+void sl_cancellation_release(sl_cancellation *cancellation);
+
+/* ---- Eager operators ---------------------------------------------------------------------- */
+
+/** Attributes of an eager call, by ONNX name. */
+typedef struct sl_attributes sl_attributes;
+sl_status sl_attributes_create(sl_attributes **out_attributes);
+sl_status sl_attributes_set_int(sl_attributes *attributes, const char *name, int64_t value);
+sl_status sl_attributes_set_float(sl_attributes *attributes, const char *name, float value);
+sl_status sl_attributes_set_string(sl_attributes *attributes, const char *name, const char *value);
+sl_status sl_attributes_set_ints(sl_attributes *attributes, const char *name, const int64_t *values,
+                                 size_t count);
+sl_status sl_attributes_set_floats(sl_attributes *attributes, const char *name,
+                                   const float *values, size_t count);
+sl_status sl_attributes_set_strings(sl_attributes *attributes, const char *name,
+                                    const char *const *values, size_t count);
+sl_status sl_attributes_set_tensor(sl_attributes *attributes, const char *name,
+                                   const sl_tensor *value);
+void sl_attributes_release(sl_attributes *attributes);
+
+/** Runs one operator in its newest form.
+ *  @param domain        NULL or "" for ai.onnx.
+ *  @param inputs        `input_count` values, NULL where an optional input is left out.
+ *  @param attributes    May be NULL.
+ *  @param output_count  How many outputs are wanted.
+ *  @param out_outputs   Receives `output_count` new references. */
+sl_status sl_op_run(const char *operator_name, const char *domain, const sl_value *const *inputs,
+                    size_t input_count, const sl_attributes *attributes, size_t output_count,
+                    sl_value **out_outputs);
+/** How many operators the library has. */
+size_t sl_op_count(void);
+/** Name and domain of the operator at `index`, lent for ever; NULL past the end. */
+const char *sl_op_name(size_t index);
+const char *sl_op_domain(size_t index);
+
+/* ---- Text --------------------------------------------------------------------------------- */
+
+/** A text with its length in bytes; it may contain zeros and invalid UTF-8, each bad sequence of
+ *  which reads as U+FFFD. */
+typedef struct sl_text {
+  const char *bytes;
+  size_t byte_count;
+} sl_text;
+
+/** A WordPiece tokenizer. Immutable. */
+typedef struct sl_tokenizer sl_tokenizer;
+/** The tokens of a batch of texts. Immutable. */
+typedef struct sl_encoding sl_encoding;
+
+typedef struct sl_tokenizer_options {
+  size_t struct_size;
+  int64_t max_length;      /**< tokens kept, special ones included; 0 = the file's setting,
+                                -1 = no truncation */
+  int32_t special_tokens;  /**< add [CLS] and [SEP]; default 1 */
+  int32_t pad;             /**< pad every text to the longest of the batch; default 0 */
+  int32_t thread_count;    /**< 0 = usable processors */
+} sl_tokenizer_options;
+#define SL_TOKENIZER_OPTIONS_INIT {sizeof(sl_tokenizer_options), 0, 1, 0, 0}
+
+/** Reads tokenizer.json or vocab.txt, or finds one of them in a folder. */
+sl_status sl_tokenizer_load(const char *path, sl_tokenizer **out_tokenizer);
+void sl_tokenizer_release(sl_tokenizer *tokenizer);
+/** Number of ids, added tokens included. */
+sl_status sl_tokenizer_vocabulary_size(const sl_tokenizer *tokenizer, size_t *out_size);
+/** Tokenises a batch.
+ *  @param pairs  NULL, or a second text for each first one. */
+sl_status sl_tokenizer_encode(const sl_tokenizer *tokenizer, const sl_text *texts,
+                              const sl_text *pairs, size_t count,
+                              const sl_tokenizer_options *options, sl_encoding **out_encoding);
+/** The text of an id: "##ing". SL_INVALID_ARGUMENT outside the vocabulary. */
+sl_status sl_tokenizer_token(const sl_tokenizer *tokenizer, int64_t id, char *buffer,
+                             size_t capacity, size_t *out_length);
+/** The id of a token. SL_INVALID_ARGUMENT when there is none. */
+sl_status sl_tokenizer_id(const sl_tokenizer *tokenizer, const char *token, int64_t *out_id);
+/** The text of a sequence of ids, word pieces joined and special tokens left out. */
+sl_status sl_tokenizer_decode(const sl_tokenizer *tokenizer, const int64_t *ids, size_t count,
+                              sl_buffer **out_text);
+
+/** Tokens of one text of a batch, lent for the life of the encoding. All arrays have `count`
+ *  elements, offsets two for each token: [begin, end). */
+typedef struct sl_tokens {
+  size_t count;
+  const int64_t *ids;
+  const int64_t *type_ids;
+  const int64_t *attention_mask;
+  const int64_t *special_tokens_mask;
+  const int64_t *offsets;      /**< in characters (Unicode scalars) of the text */
+  const int64_t *byte_offsets; /**< in bytes of the text */
+  int32_t is_truncated;
+} sl_tokens;
+/** How many texts the encoding holds. */
+sl_status sl_encoding_count(const sl_encoding *encoding, size_t *out_count);
+/** The tokens of text `index`. */
+sl_status sl_encoding_tokens(const sl_encoding *encoding, size_t index, sl_tokens *out_tokens);
+void sl_encoding_release(sl_encoding *encoding);
+
+/* ---- Embeddings --------------------------------------------------------------------------- */
+
+/** Number format of the encoder's matrix products. */
+typedef enum sl_precision {
+  SL_PRECISION_FP32 = 0,
+  SL_PRECISION_BF16 = 1,
+  SL_PRECISION_INT8 = 2
+} sl_precision;
+
+typedef struct sl_embedder_options {
+  size_t struct_size;
+  sl_precision precision; /**< falls back to fp32 with a log message where the CPU cannot */
+  int32_t thread_count;   /**< 0 = usable processors */
+  int64_t max_length;     /**< tokens kept of a text; 0 = the model's own setting */
+  sl_log_callback log;    /**< NULL: silent */
+  void *log_user_data;
+} sl_embedder_options;
+#define SL_EMBEDDER_OPTIONS_INIT {sizeof(sl_embedder_options), SL_PRECISION_FP32, 0, 0, 0, 0}
+
+/** Called with texts done and texts in all; not 0 ends the work with SL_CANCELLED. */
+typedef int32_t (*sl_progress_callback)(size_t done, size_t total, void *user_data);
+
+typedef struct sl_encode_options {
+  size_t struct_size;
+  int32_t normalize;             /**< scale vectors to length 1; default 1 */
+  sl_progress_callback progress; /**< NULL: none */
+  void *user_data;
+} sl_encode_options;
+#define SL_ENCODE_OPTIONS_INIT {sizeof(sl_encode_options), 1, 0, 0}
+
+/** A text encoder with its tokenizer. Immutable. The vector of a text is the same to the last bit
+ *  alone, in any batch, in any order and with any number of threads. */
+typedef struct sl_embedder sl_embedder;
+
+/** Loads a sentence-transformers folder (config.json, model.safetensors, tokenizer.json), or a
+ *  folder with an ONNX encoder (model.onnx) and a tokenizer. */
+sl_status sl_embedder_load(const char *folder, const sl_embedder_options *options,
+                           sl_embedder **out_embedder);
+void sl_embedder_release(sl_embedder *embedder);
+/** Length of a vector. */
+sl_status sl_embedder_dimension(const sl_embedder *embedder, size_t *out_dimension);
+/** The precision in use, after any fallback. */
+sl_status sl_embedder_precision(const sl_embedder *embedder, sl_precision *out_precision);
+/** Embeds texts.
+ *  @param out_vectors  Receives count × dimension floats, row i for text i.
+ *  @param capacity     Floats that fit; SL_SHAPE_MISMATCH when too few. */
+sl_status sl_embedder_encode(const sl_embedder *embedder, const sl_text *texts, size_t count,
+                             const sl_encode_options *options, float *out_vectors,
+                             size_t capacity);
+/** Embeds token ids, special tokens included.
+ *  @param ids      All texts' ids in a row.
+ *  @param lengths  `count` lengths; their sum is the number of ids. */
+sl_status sl_embedder_encode_ids(const sl_embedder *embedder, const int64_t *ids,
+                                 const size_t *lengths, size_t count,
+                                 const sl_encode_options *options, float *out_vectors,
+                                 size_t capacity);
+/** Cosine similarity of two texts, in [-1, 1]. */
+sl_status sl_embedder_similarity(const sl_embedder *embedder, sl_text left, sl_text right,
+                                 float *out_similarity);
+/** The texts of a corpus that are most similar to `text`, best first, ties by smaller index.
+ *  @param top_k        At least 1; the arrays hold that many.
+ *  @param threshold    In [-1, 1]; less similar texts are left out.
+ *  @param out_count    How many were found. */
+sl_status sl_embedder_find_similar(const sl_embedder *embedder, sl_text text,
+                                   const sl_text *corpus, size_t corpus_count, size_t top_k,
+                                   float threshold, size_t *out_indices, float *out_scores,
+                                   size_t *out_count);
+/** Writes the encoder (ids, mask → last hidden state, sentence vector) as an ONNX file.
+ *  @param opset  0 means 17. */
+sl_status sl_embedder_save_onnx(const sl_embedder *embedder, const char *path, int32_t opset);
+/** Gives the memory of idle runs back to the system. */
+sl_status sl_embedder_trim(const sl_embedder *embedder);
+
+/** Cosine similarity of two vectors of `dimension` floats; 0 when one of them is zero. */
+sl_status sl_similarity(const float *left, const float *right, size_t dimension,
+                        float *out_similarity);
+/** The `top_k` rows of `vectors` [count, dimension] most similar to `query`, best first, ties by
+ *  smaller index. Every row's score is written to `out_scores` where that is wanted by top_k =
+ *  count. */
+sl_status sl_nearest(const float *query, const float *vectors, size_t count, size_t dimension,
+                     size_t top_k, float threshold, size_t *out_indices, float *out_scores,
+                     size_t *out_count);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
