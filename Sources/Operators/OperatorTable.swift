@@ -5,9 +5,13 @@ import Graphs
 public enum OperatorTable {
   /// Every definition, in the order of the families.
   public static let all: [OperatorDefinition] = [
+    controlFlow,
     convolution,
     elementwise,
+    encoder,
+    indexing,
     linear,
+    sequence,
     shape,
   ].flatMap { $0 }
 
