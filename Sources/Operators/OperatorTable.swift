@@ -5,7 +5,8 @@ import Graphs
 public enum OperatorTable {
   /// Every definition, in the order of the families.
   public static let all: [OperatorDefinition] =
-    elementwise + shape + linear + convolution
+    elementwise + shape + linear + convolution + quantization
+    + contribGelu
 
   private static let index: [String: OperatorDefinition] = {
     var index: [String: OperatorDefinition] = [:]
