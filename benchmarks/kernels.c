@@ -36,11 +36,21 @@ static void one(int kind, size_t m, size_t k, size_t n) {
   random_fill(a, m * k), random_fill(b, k * n);
   uint16_t *half = block(m * k * 2 + 4);
   slk_bf16_rows(a, m, k, k, half, k);
+  const size_t groups = 2;
+  uint8_t *bytes = block(m * slk_gemm_i8_row_bytes(k));
+  float *scales = block(m * groups * 4);
+  slk_i8_quantise_rows(a, m, k, k, groups, bytes, scales);
   void *packed[LAYERS];
   for (int layer = 0; layer < LAYERS; layer++) {
     if (kind == FP32) {
       packed[layer] = block(slk_gemm_f32_packed_bytes(k, n));
       slk_gemm_f32_pack(b, k, n, n, 1, packed[layer], 0, slk_gemm_f32_panel_count(n));
+    } else if (kind == BF16) {
+      packed[layer] = block(slk_gemm_bf16_packed_bytes(k, n));
+      slk_gemm_bf16_pack(b, k, n, n, 1, packed[layer], 0, slk_gemm_bf16_panel_count(n));
+    } else {
+      packed[layer] = block(slk_gemm_i8_packed_bytes(k, n, groups));
+      slk_gemm_i8_pack(b, k, n, n, 1, groups, packed[layer], 0, slk_gemm_i8_panel_count(n));
     }
   }
   slk_epilogue e = slk_epilogue_none();
@@ -51,6 +61,12 @@ static void one(int kind, size_t m, size_t k, size_t n) {
     for (int layer = 0; layer < LAYERS; layer++) {
       if (kind == FP32) {
         slk_gemm_f32(k, n, a, k, packed[layer], c, n, &e, 0, m, 0, slk_gemm_f32_panel_count(n));
+      } else if (kind == BF16) {
+        slk_gemm_bf16(k, n, half, k, packed[layer], c, n, &e, 0, m, 0,
+                      slk_gemm_bf16_panel_count(n));
+      } else {
+        slk_gemm_i8(k, n, groups, bytes, scales, packed[layer], c, n, &e, 0, m, 0,
+                    slk_gemm_i8_panel_count(n));
       }
     }
     t = seconds() - t;
@@ -59,7 +75,7 @@ static void one(int kind, size_t m, size_t k, size_t n) {
   printf("%s %4zu x %4zu x %4zu  %7.1f GFLOP/s\n",
          kind == FP32 ? "fp32" : kind == BF16 ? "bf16" : "int8", m, k, n, work / best * 1e-9);
   for (int layer = 0; layer < LAYERS; layer++) free(packed[layer]);
-  free(a), free(b), free(c), free(bias), free(half);
+  free(a), free(b), free(c), free(bias), free(half), free(bytes), free(scales);
 }
 
 int main(int count, char **arguments) {
@@ -68,6 +84,7 @@ int main(int count, char **arguments) {
   const char *names[] = {"fp32", "bf16", "int8"};
   for (int kind = FP32; kind <= INT8; kind++) {
     if (count > 1 && strcmp(arguments[1], names[kind])) continue;
+    if (kind == BF16 && !slk_cpu_has_bf16()) continue;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
       one(kind, rows[i], 384, 1536), one(kind, rows[i], 1536, 384);
     }
