@@ -57,7 +57,7 @@ func joined(_ shapes: [Shape], axis: Int) throws(StackLensError) -> Shape {
     for other in dims.indices where other != axis && shape[other] != dims[other] {
       throw .shapeMismatch("cannot join \(shapes[0]) and \(shape) along axis \(axis)")
     }
-    dims[axis] = try sum([dims[axis], shape[axis]])
+    dims[axis] = try extentSum([dims[axis], shape[axis]])
   }
   return try Shape(dims)
 }

@@ -16,8 +16,8 @@ extension OperatorDefinition {
         throw .shapeMismatch("\(dims[1]) channels do not divide by blocksize² \(block.area)")
       }
       let shape = try Shape([
-        dims[0], dims[1] / block.area, try product(dims[2], block.size),
-        try product(dims[3], block.size),
+        dims[0], dims[1] / block.area, try extentProduct(dims[2], block.size),
+        try extentProduct(dims[3], block.size),
       ])
       return [TensorType(input.elementType, shape)]
     },
@@ -54,7 +54,7 @@ extension OperatorDefinition {
         throw .shapeMismatch("\(input.shape) does not divide by blocksize \(block.size)")
       }
       let shape = try Shape([
-        dims[0], try product(dims[1], block.area), dims[2] / block.size, dims[3] / block.size,
+        dims[0], try extentProduct(dims[1], block.area), dims[2] / block.size, dims[3] / block.size,
       ])
       return [TensorType(input.elementType, shape)]
     },
@@ -88,7 +88,7 @@ private struct BlockMode {
   init(_ view: some NodeView) throws(StackLensError) {
     size = try view.int("blocksize")
     guard size > 0 else { throw .invalidArgument("attribute 'blocksize' is \(size)") }
-    area = try product(size, size)
+    area = try extentProduct(size, size)
     let mode = try view.string("mode")
     guard mode == "DCR" || mode == "CRD" else {
       throw .invalidArgument("attribute 'mode' is '\(mode)', expected DCR or CRD")

@@ -40,7 +40,7 @@ extension OperatorDefinition {
       }
       var dims: [Int] = []
       for (extent, count) in zip(input.shape.dims, repeats) {
-        dims.append(try product(extent, count))
+        dims.append(try extentProduct(extent, count))
       }
       return [TensorType(input.elementType, try Shape(dims))]
     },

@@ -46,7 +46,7 @@ extension OperatorDefinition {
         let value = try fillValue(preparation)
         return PreparedKernel { (run) throws(StackLensError) in
           value.elementType.byWidth(
-            Fill(target: run.outputs[0], element: value.base, parallel: run.parallel))
+            FillElements(target: run.outputs[0], element: value.base, parallel: run.parallel))
         }
       }
     ]),

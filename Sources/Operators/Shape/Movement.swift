@@ -23,7 +23,7 @@ extension ElementType {
 let moveGrain = 1 << 15
 
 /// Sets every element of `target` to the one at `element`.
-struct Fill: WidthWork {
+struct FillElements: WidthWork {
   let target: Tensor
   let element: UnsafeRawPointer
   let parallel: Parallel
@@ -81,7 +81,7 @@ extension Tensor {
 
 /// The product of two extents.
 /// - Throws: `.shapeMismatch` when it overflows.
-func product(_ left: Int, _ right: Int) throws(StackLensError) -> Int {
+func extentProduct(_ left: Int, _ right: Int) throws(StackLensError) -> Int {
   let (product, overflow) = left.multipliedReportingOverflow(by: right)
   guard !overflow else { throw .shapeMismatch("extent \(left) * \(right) overflows") }
   return product
@@ -89,7 +89,7 @@ func product(_ left: Int, _ right: Int) throws(StackLensError) -> Int {
 
 /// The sum of extents.
 /// - Throws: `.shapeMismatch` when it overflows.
-func sum(_ terms: [Int]) throws(StackLensError) -> Int {
+func extentSum(_ terms: [Int]) throws(StackLensError) -> Int {
   var sum = 0
   for term in terms {
     let (next, overflow) = sum.addingReportingOverflow(term)

@@ -45,7 +45,7 @@ extension OperatorDefinition {
           if mode == .constant {
             let fill = try padValue(run.optionalInput(2), input.elementType)
             output.elementType.byWidth(
-              Fill(target: output, element: fill.base, parallel: run.parallel))
+              FillElements(target: output, element: fill.base, parallel: run.parallel))
             margins.inner(input.elementType, input.shape, output.shape).run(
               from: input.base, to: output.base, run.parallel)
           } else {
@@ -140,7 +140,7 @@ private struct Margins {
     before = first
     for (index, axis) in axes.enumerated() {
       let (front, back) = (given[index], given[axes.count + index])
-      extents[axis] = try sum([shape[axis], front, back])
+      extents[axis] = try extentSum([shape[axis], front, back])
       guard extents[axis] >= 0, front > -(1 << 62), back > -(1 << 62) else {
         throw .shapeMismatch("pads \(front) and \(back) cut more than extent \(shape[axis])")
       }

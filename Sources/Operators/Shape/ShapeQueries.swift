@@ -21,6 +21,11 @@ extension OperatorDefinition {
         }
       }
     ]),
+    valueOfTypes: { (context) throws(StackLensError) in
+      let shape = try context.input(0).shape
+      let range = try shapeRange(context, rank: shape.rank)
+      return [try Tensor(shape.dims[range].map(Int64.init))]
+    },
     lower: { (node, opset, rewriter) throws(StackLensError) in
       guard opset < 15 else { return [node] }
       var plain = node
@@ -62,6 +67,9 @@ extension OperatorDefinition {
         }
       }
     ]),
+    valueOfTypes: { (context) throws(StackLensError) in
+      [try Tensor(scalar: Int64(try context.input(0).shape.count))]
+    },
     samples: [Sample([.floats(2, 3, 4)]), Sample([.floats()]), Sample([.floats(2, 0)])])
 }
 

@@ -27,7 +27,7 @@ extension OperatorDefinition {
         throw .invalidArgument(
           "split \(sizes) does not fit \(context.node.outputs.count) outputs")
       }
-      guard !sizes.contains(where: { $0 < 0 }), try sum(sizes) == input.shape[axis] else {
+      guard !sizes.contains(where: { $0 < 0 }), try extentSum(sizes) == input.shape[axis] else {
         throw .shapeMismatch("split \(sizes) does not add up to extent \(input.shape[axis])")
       }
       var types: [TensorType] = []

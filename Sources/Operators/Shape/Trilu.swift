@@ -62,14 +62,14 @@ private struct Triangle: WidthWork {
         let kept = isUpper ? cut..<columns : 0..<cut
         let cleared = isUpper ? 0..<cut : cut..<columns
         (to + kept.lowerBound).update(from: from + kept.lowerBound, count: kept.count)
-        clear(to + cleared.lowerBound, count: cleared.count)
+        clearElements(to + cleared.lowerBound, count: cleared.count)
       }
     }
   }
 }
 
 /// Sets elements to zero, strings to "".
-func clear<Element>(_ start: UnsafeMutablePointer<Element>, count: Int) {
+func clearElements<Element>(_ start: UnsafeMutablePointer<Element>, count: Int) {
   if Element.self == String.self {
     UnsafeMutableRawPointer(start).assumingMemoryBound(to: String.self)
       .update(repeating: "", count: count)
