@@ -8,7 +8,6 @@ public enum OperatorTable {
     controlFlow,
     convolution,
     elementwise,
-    encoder,
     indexing,
     linear,
     sequence,
