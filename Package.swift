@@ -45,7 +45,7 @@ let package = Package(
         "CStackLens", "CPlatform", "CKernels",
       ]),
     .testTarget(name: "BaseTests", dependencies: ["Base"]),
-    .testTarget(name: "TextTests", dependencies: ["Text"]),
+    .testTarget(name: "TextTests", dependencies: ["Text", "Base"], exclude: ["Golden"]),
     .testTarget(name: "TensorsTests", dependencies: ["Tensors"]),
     .testTarget(name: "GraphsTests", dependencies: ["Graphs"]),
     .testTarget(name: "OperatorsTests", dependencies: ["Operators"]),
