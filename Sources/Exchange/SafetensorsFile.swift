@@ -15,6 +15,7 @@ public struct SafetensorsFile: Sendable {
   public let tensors: [String: Tensor]
   /// The entries of `__metadata__` in the order of the file.
   public let metadata: [KeyValue]
+  private let file: MappedFile?
 
   /// The tensor of that name, nil when the file has none.
   public subscript(name: String) -> Tensor? { tensors[name] }
@@ -24,17 +25,21 @@ public struct SafetensorsFile: Sendable {
   ///   file without gap or overlap; `.unsupported` for an element type that the library lacks.
   public static func load(path: String) throws(StackLensError) -> SafetensorsFile {
     let file = try MappedFile(path: path)
-    do throws(StackLensError) { return try SafetensorsFile(ByteSource(file)) } catch {
+    do throws(StackLensError) { return try SafetensorsFile(ByteSource(file), file) } catch {
       throw error.within("'\(path)'")
     }
   }
 
   /// Reads a file from bytes, which are copied once.
   public static func load(bytes: [UInt8]) throws(StackLensError) -> SafetensorsFile {
-    try SafetensorsFile(ByteSource(copying: bytes))
+    try SafetensorsFile(ByteSource(copying: bytes), nil)
   }
 
-  private init(_ source: ByteSource) throws(StackLensError) {
+  /// Lets the system take the pages of the file back; they are read again when touched.
+  public func dropPages() { file?.dropPages() }
+
+  private init(_ source: ByteSource, _ file: MappedFile?) throws(StackLensError) {
+    self.file = file
     let bytes = source.bytes
     guard bytes.count >= 8 else {
       throw .formatError("\(bytes.count) bytes are no safetensors file")
@@ -61,7 +66,9 @@ public struct SafetensorsFile: Sendable {
         throw error.within("tensor '\(member.key)'")
       }
     }
-    entries.sort { ($0.range.lowerBound, $0.range.upperBound) < ($1.range.lowerBound, $1.range.upperBound) }
+    entries.sort {
+      ($0.range.lowerBound, $0.range.upperBound) < ($1.range.lowerBound, $1.range.upperBound)
+    }
     var position = 0
     var tensors: [String: Tensor] = [:]
     for entry in entries {
