@@ -117,10 +117,8 @@ void slk_gemm_i8_pack(const float *b, size_t k, size_t n, size_t row_stride, siz
         for (size_t i = begin; i < end && j < width; i += CHUNK) {
           const size_t count = slk_min(CHUNK, end - i);
           const float *x = column_chunk(source + i * row_stride, row_stride, count, buffer);
-          memset((uint8_t *)elements + count * bytes, 0, slk_min(8, sizeof elements - count * bytes));
-          if (isnan(s.scale)) {
-            memset(elements, 0, sizeof elements);
-          } else {
+          memset(elements, 0, sizeof elements);
+          if (!isnan(s.scale)) {
             SLK_DISPATCH_I8(quantise, x, count, s.inverse, 0, elements);
           }
           sum += scatter(elements, count, i, base + j, stored);
