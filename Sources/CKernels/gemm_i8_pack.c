@@ -89,7 +89,7 @@ static void clear_missing_columns(uint32_t *panel, size_t units, size_t width, s
 
 void slk_gemm_i8_pack(const float *b, size_t k, size_t n, size_t row_stride, size_t column_stride,
                       size_t groups, void *packed, size_t panel_begin, size_t panel_end) {
-  const size_t columns = slk_i8_columns(), units = slk_i8_units(k), bytes = slk_i8_element_bytes();
+  const size_t columns = slk_i8_columns(), units = slk_i8_units(k);
   const size_t all = slk_i8_stored_columns(n), length = slk_gemm_i8_group_length(k, groups);
   float *scales = slk_i8_scales(packed, k, n);
   int32_t *sums = slk_i8_sums(packed, k, n, groups);
