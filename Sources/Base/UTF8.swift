@@ -46,26 +46,27 @@ package enum UTF8Reader {
     return (scalar, length, true)
   }
 
-  /// Appends one code point, which must not be a surrogate or above U+10FFFF.
-  package static func append(_ scalar: UInt32, to bytes: inout [UInt8]) {
+  /// The bytes of one code point, the first in the lowest eight bits, and how many there are.
+  /// - Parameter scalar: no surrogate and not above U+10FFFF.
+  package static func encode(_ scalar: UInt32) -> (bytes: UInt32, length: Int) {
     switch scalar {
-    case 0..<0x80: bytes.append(UInt8(truncatingIfNeeded: scalar))
-    case 0x80..<0x800:
-      bytes.append(UInt8(truncatingIfNeeded: 0xC0 | scalar >> 6))
-      bytes.append(continuation(scalar))
+    case 0..<0x80: return (scalar, 1)
+    case 0x80..<0x800: return (0x80C0 | scalar >> 6 | (scalar & 0x3F) << 8, 2)
     case 0x800..<0x10000:
-      bytes.append(UInt8(truncatingIfNeeded: 0xE0 | scalar >> 12))
-      bytes.append(continuation(scalar >> 6))
-      bytes.append(continuation(scalar))
+      return (0x8080E0 | scalar >> 12 | (scalar >> 6 & 0x3F) << 8 | (scalar & 0x3F) << 16, 3)
     default:
-      bytes.append(UInt8(truncatingIfNeeded: 0xF0 | (scalar >> 18 & 0x07)))
-      bytes.append(continuation(scalar >> 12))
-      bytes.append(continuation(scalar >> 6))
-      bytes.append(continuation(scalar))
+      let low = (scalar >> 12 & 0x3F) << 8 | (scalar >> 6 & 0x3F) << 16 | (scalar & 0x3F) << 24
+      return (0x808080F0 | (scalar >> 18 & 7) | low, 4)
     }
   }
 
-  private static func continuation(_ scalar: UInt32) -> UInt8 {
-    UInt8(truncatingIfNeeded: 0x80 | scalar & 0x3F)
+  /// Appends one code point, which must not be a surrogate or above U+10FFFF.
+  package static func append(_ scalar: UInt32, to bytes: inout [UInt8]) {
+    var (packed, length) = encode(scalar)
+    while length > 0 {
+      bytes.append(UInt8(truncatingIfNeeded: packed))
+      packed >>= 8
+      length -= 1
+    }
   }
 }

@@ -1,20 +1,34 @@
 // The product over a range of rows and panels, on top of gemm_tile.inc.h's accumulators. The includer
-// also defines SLK_OUT, the type of an element of the tile, and SLK_FINISH, the epilogue of a tile.
+// also defines SLK_OUT, the type of an element of the tile, SLK_FINISH, the epilogue of a tile, and
+// SLK_RUN_TILE where a tile is more than its sums.
 
 #define slk_accumulate SLK_NAME(SLK_JOIN(accumulate, SLK_TILE))
+#define slk_store_sums SLK_NAME(SLK_JOIN(store_sums, SLK_TILE))
+
+/// A tile that ends with its sums in `out`: SLK_RUN_TILE of most products.
+SLK_INLINE void slk_store_sums(const int rows, const int vectors, size_t units, const SLK_UNIT *a,
+                               size_t lda, const SLK_UNIT *b, SLK_OUT *out, size_t ldo,
+                               slk_ahead ahead, const SLK_EPILOGUE *epilogue, size_t row,
+                               size_t column) {
+  (void)epilogue, (void)row, (void)column;
+  SLK_ACC acc[SLK_MOST_ROWS][SLK_MOST_VECTORS] = {0};
+  slk_accumulate(rows, vectors, units, a, lda, b, acc, ahead);
+  SLK_UNROLL for (int i = 0; i < rows; i++) {
+    SLK_UNROLL for (int j = 0; j < vectors; j++) {
+      __builtin_memcpy(out + (size_t)i * ldo + (size_t)j * SLK_LANES, &acc[i][j], sizeof(SLK_ACC));
+    }
+  }
+}
+#ifndef SLK_RUN_TILE
+#define SLK_RUN_TILE slk_store_sums
+#endif
 
 #define SLK_DEFINE_TILE(rows, vectors)                                                           \
-  static void SLK_NAME(SLK_JOIN(SLK_JOIN(SLK_JOIN(tile, SLK_TILE), rows), vectors))(             \
-      size_t units, const SLK_UNIT *a, size_t lda, const SLK_UNIT *b, SLK_OUT *out, size_t ldo,  \
-      slk_ahead ahead) {                                                                         \
-    SLK_ACC acc[SLK_MOST_ROWS][SLK_MOST_VECTORS] = {0};                                          \
-    slk_accumulate(rows, vectors, units, a, lda, b, acc, ahead);                                 \
-    SLK_UNROLL for (int i = 0; i < rows; i++) {                                                  \
-      SLK_UNROLL for (int j = 0; j < vectors; j++) {                                             \
-        __builtin_memcpy(out + (size_t)i * ldo + (size_t)j * SLK_LANES, &acc[i][j],              \
-                         sizeof(SLK_ACC));                                                       \
-      }                                                                                          \
-    }                                                                                            \
+  static void SLK_NAME_TILE(rows, vectors)(size_t units, const SLK_UNIT *a, size_t lda,          \
+                                           const SLK_UNIT *b, SLK_OUT *out, size_t ldo,          \
+                                           slk_ahead ahead, const SLK_EPILOGUE *epilogue,        \
+                                           size_t row, size_t column) {                          \
+    SLK_RUN_TILE(rows, vectors, units, a, lda, b, out, ldo, ahead, epilogue, row, column);       \
   }
 #define SLK_NAME_TILE(rows, vectors) \
   SLK_NAME(SLK_JOIN(SLK_JOIN(SLK_JOIN(tile, SLK_TILE), rows), vectors))
@@ -41,7 +55,8 @@ static void SLK_NAME(SLK_JOIN(product, SLK_TILE))(
       SLK_OUT *out = direct ? (SLK_OUT *)c + row * ldc + column : tile;
       const size_t ldo = direct ? ldc : vectors * SLK_LANES;
       SLK_NAME(SLK_JOIN(table, SLK_TILE))[rows - 1][vectors - 1](units, a + row * lda, lda, b, out,
-                                                                 ldo, ahead);
+                                                                 ldo, ahead, epilogue, row,
+                                                                 column);
       ahead.next += ahead.step * units;
       if (!direct) SLK_FINISH(epilogue, tile, ldo, rows, width, row, column, c, ldc);
     }
@@ -50,4 +65,6 @@ static void SLK_NAME(SLK_JOIN(product, SLK_TILE))(
 
 #undef SLK_DEFINE_TILE
 #undef SLK_NAME_TILE
+#undef SLK_RUN_TILE
 #undef slk_accumulate
+#undef slk_store_sums

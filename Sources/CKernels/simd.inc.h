@@ -3,6 +3,7 @@
 
 typedef float vf __attribute__((ext_vector_type(SLK_WIDTH)));
 typedef int32_t vi __attribute__((ext_vector_type(SLK_WIDTH)));
+typedef uint32_t vu __attribute__((ext_vector_type(SLK_WIDTH)));
 typedef double vd __attribute__((ext_vector_type(SLK_WIDTH / 2)));
 
 SLK_INLINE vf v_set(float x) { return (vf)x; }
@@ -95,3 +96,14 @@ SLK_INLINE vf v_pow2_scale(vf x, vf n) {
   return x * first * second;
 #endif
 }
+
+/// All bits set in the first min(n, SLK_WIDTH) lanes.
+SLK_INLINE vi v_lanes(size_t n) {
+  static const int32_t lanes[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  vi lane;
+  __builtin_memcpy(&lane, lanes, sizeof lane);
+  return lane < (vi)(int32_t)(n < SLK_WIDTH ? n : SLK_WIDTH);
+}
+
+/// v in the first min(n, SLK_WIDTH) lanes, zero in the others.
+SLK_INLINE vf v_keep(vf v, size_t n) { return v_lanes(n) ? v : (vf)0.0f; }

@@ -21,6 +21,7 @@
 
 #define vf SLK_NAME(slk_vf)
 #define vi SLK_NAME(slk_vi)
+#define vu SLK_NAME(slk_vu)
 #define vd SLK_NAME(slk_vd)
 
 #define v_set SLK_NAME(v_set)
@@ -29,6 +30,8 @@
 #define v_load_n SLK_NAME(v_load_n)
 #define v_store_n SLK_NAME(v_store_n)
 #define v_loadi_n SLK_NAME(v_loadi_n)
+#define v_lanes SLK_NAME(v_lanes)
+#define v_keep SLK_NAME(v_keep)
 #define v_fma SLK_NAME(v_fma)
 #define v_sum SLK_NAME(v_sum)
 #define v_largest SLK_NAME(v_largest)
@@ -37,6 +40,7 @@
 #define v_round SLK_NAME(v_round)
 #define v_pow2_scale SLK_NAME(v_pow2_scale)
 #define v_exp SLK_NAME(v_exp)
+#define v_expm1 SLK_NAME(v_expm1)
 #define v_log SLK_NAME(v_log)
 #define v_log1p_unit SLK_NAME(v_log1p_unit)
 #define v_tanh SLK_NAME(v_tanh)

@@ -17,6 +17,16 @@ SLK_INLINE vf v_exp(vf x) {
   return v_pow2_scale(v_fma(p, r * r, r) + 1.0f, n);
 }
 
+/// exp(x) - 1, without cancellation near 0.
+SLK_INLINE vf v_expm1(vf x) {
+  vf p = v_fma(v_set(1.979004361e-04f), x, v_set(1.394496663e-03f));
+  p = v_fma(p, x, v_set(8.333498929e-03f));
+  p = v_fma(p, x, v_set(4.166629087e-02f));
+  p = v_fma(p, x, v_set(1.666666586e-01f));
+  p = v_fma(p, x, v_set(5.000000069e-01f));
+  return v_abs(x) < 0.34f ? v_fma(p, x * x, x) : v_exp(x) - 1.0f;
+}
+
 /// Natural logarithm; -infinity at 0, NaN below.
 SLK_INLINE vf v_log(vf x) {
   vi tiny = x < 1.17549435e-38f;

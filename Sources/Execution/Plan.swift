@@ -1,7 +1,6 @@
 import Base
 import Graphs
 import Operators
-import Synchronization
 import Tensors
 
 /// A program laid out for concrete input types: which values are already known, where each
@@ -36,24 +35,11 @@ final class Plan: Sendable {
   let places: [Place]
   let steps: [Step]
   let arenaByteCount: Int
-  let frames = Mutex<[Frame]>([])
 
   init(places: [Place], steps: [Step], arenaByteCount: Int) {
     self.places = places
     self.steps = steps
     self.arenaByteCount = arenaByteCount
-  }
-
-  /// Frames kept for the next run; more concurrent runs than this allocate and free their own.
-  static let keptFrameCount = 8
-
-  func takeFrame() throws(StackLensError) -> Frame {
-    if let frame = frames.withLock({ $0.popLast() }) { return frame }
-    return try Frame(self)
-  }
-
-  func giveBack(_ frame: Frame) {
-    frames.withLock { if $0.count < Self.keptFrameCount { $0.append(frame) } }
   }
 }
 
@@ -62,8 +48,9 @@ final class Frame: @unchecked Sendable {  // used by one run at a time
   let arena: Storage
   var values: [Value?]
 
-  init(_ plan: Plan) throws(StackLensError) {
-    arena = try Storage(elementType: .uint8, count: max(plan.arenaByteCount, ArenaLayout.alignment))
+  /// - Parameter arena: at least `plan.arenaByteCount` bytes.
+  init(_ plan: Plan, arena: Storage) throws(StackLensError) {
+    self.arena = arena
     values = [Value?](repeating: nil, count: plan.places.count)
     for (slot, place) in plan.places.enumerated() {
       switch place {

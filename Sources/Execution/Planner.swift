@@ -88,7 +88,7 @@ struct Planner {
     let prepared = try step.definition.prepare(
       Preparation(
         node: step.node, definition: step.definition, inputs: inputs, outputs: outputTypes,
-        constants: values, threadCount: context.parallel.threadCount, packs: context.packs))
+        constants: values, parallel: context.parallel, packs: context.packs))
     return .kernel(prepared, outputTypes)
   }
 

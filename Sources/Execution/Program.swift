@@ -122,15 +122,21 @@ final class Program: Sendable {
   }
 }
 
-/// The plans of one program by the types of its inputs, the oldest leaving first.
+/// What a plan depends on.
+struct PlanKey: Hashable, Sendable {
+  let types: [TensorType?]
+  let threadCount: Int
+}
+
+/// The plans of one program, the oldest leaving first.
 struct PlanCache {
   static let capacity = 64
-  private var plans: [[TensorType?]: Plan] = [:]
-  private var order: [[TensorType?]] = []
+  private var plans: [PlanKey: Plan] = [:]
+  private var order: [PlanKey] = []
 
-  subscript(_ key: [TensorType?]) -> Plan? { plans[key] }
+  subscript(_ key: PlanKey) -> Plan? { plans[key] }
 
-  mutating func insert(_ plan: Plan, for key: [TensorType?]) {
+  mutating func insert(_ plan: Plan, for key: PlanKey) {
     guard plans[key] == nil else { return }
     plans[key] = plan
     order.append(key)

@@ -7,7 +7,13 @@ import Tensors
 struct ExecutionContext: Sendable {
   let parallel: Parallel
   let packs: PackCache
+  let arenas: ArenaPool
   let memoryLimit: Int
+
+  /// The same on the calling thread alone.
+  var serial: ExecutionContext {
+    ExecutionContext(parallel: .serial, packs: packs, arenas: arenas, memoryLimit: memoryLimit)
+  }
 }
 
 /// What belongs to one run.
@@ -20,22 +26,22 @@ struct RunContext: Sendable {
 extension Program {
   /// Runs the program on `inputs`, given in the order of `inputSlots`.
   func run(_ inputs: [Value], _ context: RunContext) throws(StackLensError) -> [Value] {
-    let key = inputs.map { value -> TensorType? in
+    let types = inputs.map { value -> TensorType? in
       guard case .tensor(let tensor) = value else { return nil }
       return TensorType(tensor)
     }
+    let key = PlanKey(types: types, threadCount: context.execution.parallel.threadCount)
     let plan = try plan(for: key, context.execution)
-    let frame = try plan.takeFrame()
-    let outputs = try execute(plan, frame, inputs, context)
-    plan.giveBack(frame)
-    return outputs
+    let arena = try context.execution.arenas.take(plan.arenaByteCount)
+    defer { context.execution.arenas.giveBack(arena) }
+    return try execute(plan, Frame(plan, arena: arena), inputs, context)
   }
 
   private func plan(
-    for key: [TensorType?], _ context: ExecutionContext
+    for key: PlanKey, _ context: ExecutionContext
   ) throws(StackLensError) -> Plan {
     if let plan = plans.withLock({ $0[key] }) { return plan }
-    var planner = Planner(program: self, inputTypes: key, context: context)
+    var planner = Planner(program: self, inputTypes: key.types, context: context)
     let plan = try planner.plan()
     plans.withLock { $0.insert(plan, for: key) }
     return plan
@@ -67,12 +73,6 @@ extension Program {
         throw .internalError("output '\(name)' was not computed")
       }
       outputs.append(value)
-    }
-    for (slot, place) in plan.places.enumerated() {
-      switch place {
-      case .runtime, .fresh: frame.values[slot] = nil
-      case .constant, .arena, .alias: break
-      }
     }
     return outputs
   }

@@ -29,7 +29,8 @@ public final class Session: Sendable {
       options.threadCount == 1
       ? Parallel.serial : Parallel(ThreadPool.withThreads(options.threadCount))
     context = ExecutionContext(
-      parallel: parallel, packs: PackCache(), memoryLimit: options.memoryLimit)
+      parallel: parallel, packs: PackCache(), arenas: ArenaPool(),
+      memoryLimit: options.memoryLimit)
     profiler = options.isProfiling ? Profiler() : nil
     unoptimized = model.graph
     inputs = model.graph.inputs
@@ -47,12 +48,14 @@ public final class Session: Sendable {
   /// - Parameters:
   ///   - values: one for each input without a default, by name.
   ///   - names: the outputs wanted, in order; nil means all.
+  ///   - onCallingThread: use no other thread; for callers that run many sessions side by side.
   /// - Returns: the outputs, in memory of their own.
   /// - Throws: `.invalidArgument` for a missing or unknown name, `.typeMismatch` and
   ///   `.shapeMismatch` when a value contradicts the model's declaration, `.limitExceeded`,
   ///   `.cancelled`, and what the operators report.
   public func run(
-    _ values: [String: Value], outputs names: [String]? = nil, cancellation: Cancellation? = nil
+    _ values: [String: Value], outputs names: [String]? = nil, cancellation: Cancellation? = nil,
+    onCallingThread: Bool = false
   ) throws(StackLensError) -> [Value] {
     var overridden: Set<String> = []
     for name in values.keys.sorted() {
@@ -82,7 +85,10 @@ public final class Session: Sendable {
     let program = try overridden.isEmpty ? self.program : variant(overridden)
     let ordered = program.inputNames.map { values[$0] ?? .none }
     let results = try program.run(
-      ordered, RunContext(execution: context, cancellation: cancellation, profiler: profiler))
+      ordered,
+      RunContext(
+        execution: onCallingThread ? context.serial : context, cancellation: cancellation,
+        profiler: profiler))
     guard let picks else { return results }
     return picks.map { results[$0] }
   }
@@ -90,6 +96,7 @@ public final class Session: Sendable {
   /// Gives the memory of idle runs and cached plans back to the system.
   public func trim() {
     program.trim()
+    context.arenas.trim()
     variants.withLock { $0.removeAll() }
     trimHeap()
   }

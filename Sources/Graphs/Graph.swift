@@ -18,6 +18,17 @@ public struct Initializer: Sendable {
   }
 }
 
+/// The tensors that hold the scale and zero point of a quantised tensor (`TensorAnnotation`).
+public struct QuantizationAnnotation: Sendable, Hashable {
+  public var tensorName: String
+  public var parameters: [KeyValue]
+
+  public init(_ tensorName: String, _ parameters: [KeyValue]) {
+    self.tensorName = tensorName
+    self.parameters = parameters
+  }
+}
+
 /// A computation: nodes in an order in which every value is made before it is read (`GraphProto`).
 public struct Graph: Sendable {
   public var name: String
@@ -27,13 +38,15 @@ public struct Graph: Sendable {
   public var nodes: [Node]
   /// Declared types of inner values.
   public var valueInfo: [ValueInfo]
+  public var quantization: [QuantizationAnnotation]
   public var documentation: String
   public var metadata: [KeyValue]
 
   public init(
     name: String = "graph", inputs: [ValueInfo] = [], outputs: [ValueInfo] = [],
     initializers: [Initializer] = [], nodes: [Node] = [], valueInfo: [ValueInfo] = [],
-    documentation: String = "", metadata: [KeyValue] = []
+    quantization: [QuantizationAnnotation] = [], documentation: String = "",
+    metadata: [KeyValue] = []
   ) {
     self.name = name
     self.inputs = inputs
@@ -41,6 +54,7 @@ public struct Graph: Sendable {
     self.initializers = initializers
     self.nodes = nodes
     self.valueInfo = valueInfo
+    self.quantization = quantization
     self.documentation = documentation
     self.metadata = metadata
   }

@@ -49,7 +49,7 @@ extension OperatorDefinition {
     }
     let preparation = Preparation(
       node: node, definition: self, inputs: types, outputs: outputTypes,
-      constants: tensors.map { _ in nil }, threadCount: parallel.threadCount, packs: packs)
+      constants: tensors.map { _ in nil }, parallel: parallel, packs: packs)
     let prepared = try prepare(preparation, kernel: kernel)
     var outputs: [Tensor] = []
     for type in outputTypes {

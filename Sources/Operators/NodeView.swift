@@ -165,19 +165,21 @@ public struct Preparation: NodeView {
   public let outputs: [TensorType]
   /// Inputs whose value never changes (weights, folded constants), nil elsewhere.
   public let constants: [Tensor?]
-  public let threadCount: Int
+  /// What the kernel will run with, and what packing may use.
+  public let parallel: Parallel
+  public var threadCount: Int { parallel.threadCount }
   private let packs: PackCache
 
   public init(
     node: Node, definition: OperatorDefinition, inputs: [TensorType?], outputs: [TensorType],
-    constants: [Tensor?], threadCount: Int, packs: PackCache
+    constants: [Tensor?], parallel: Parallel, packs: PackCache
   ) {
     self.node = node
     self.definition = definition
     self.inputs = inputs
     self.outputs = outputs
     self.constants = constants
-    self.threadCount = threadCount
+    self.parallel = parallel
     self.packs = packs
   }
 

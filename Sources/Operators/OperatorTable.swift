@@ -4,8 +4,18 @@ import Graphs
 /// All operators, by domain and name.
 public enum OperatorTable {
   /// Every definition, in the order of the families.
-  public static let all: [OperatorDefinition] =
-    elementwise + shape + linear
+  public static let all: [OperatorDefinition] = [
+    contribGelu,
+    controlFlow,
+    convolution,
+    elementwise,
+    encoder,
+    indexing,
+    linear,
+    quantization,
+    sequence,
+    shape,
+  ].flatMap { $0 }
 
   private static let index: [String: OperatorDefinition] = {
     var index: [String: OperatorDefinition] = [:]

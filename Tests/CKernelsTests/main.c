@@ -11,6 +11,12 @@ int main(void) {
     CHECK(strcmp(wish, slk_cpu_tier_name()) == 0, "asked for tier %s", wish);
   }
   test_gemm_f32();
+  test_gemm_f64();
+  test_gemm_bf16();
+  test_gemm_i8();
+  test_elementwise();
+  test_rows();
+  test_attention();
   printf("%d failures\n", failure_count);
   return failure_count != 0;
 }

@@ -7,8 +7,11 @@
 #ifndef STACKLENS_CKERNELS_H
 #define STACKLENS_CKERNELS_H
 
+#include "slk_attention.h"
 #include "slk_cpu.h"
 #include "slk_elementwise.h"
 #include "slk_gemm.h"
+#include "slk_gemm_i8.h"
+#include "slk_rows.h"
 
 #endif

@@ -1,3 +1,3 @@
 extension OperatorTable {
-  static let linear: [OperatorDefinition] = []
+  static let linear: [OperatorDefinition] = [.matMul, .gemm, .einsum, .fusedMatMul, .contribFusedMatMul]
 }

@@ -2,10 +2,6 @@ import Base
 import Graphs
 import Tensors
 
-extension OperatorTable {
-  static let shape: [OperatorDefinition] = [.reshape]
-}
-
 extension OperatorDefinition {
   /// The same elements under another shape; 0 keeps an extent (unless allowzero), one -1 is
   /// inferred. ONNX Reshape-14.
@@ -51,7 +47,7 @@ extension OperatorDefinition {
       }
       return [TensorType(input.elementType, shape)]
     },
-    execution: .view,
+    execution: .view, lower: dropAttribute("allowzero", before: 14) { $0.isInt(0) },
     samples: [
       Sample([.floats(2, 3, 4), .ints([0, -1])]), Sample([.floats(0, 3), .ints([3, 0])]),
     ])

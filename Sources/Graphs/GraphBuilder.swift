@@ -1,0 +1,119 @@
+import Base
+import Tensors
+
+/// A value inside a graph under construction.
+public struct Edge: Sendable {
+  public let name: String
+  let builder: GraphBuilder
+}
+
+/// Builds a graph node by node:
+///
+///     let graph = GraphBuilder("mlp")
+///     let x = graph.input("x", .float32, [.named("batch"), .fixed(4)])
+///     let hidden = graph.add("Relu", [graph.matMul(x, graph.constant("w", w)) + bias])
+///     graph.output(hidden, "y", .float32, [.named("batch"), .fixed(8)])
+///     let finished = graph.graph
+///
+/// Nodes get names after their operator and outputs after their node, so equal constructions give
+/// equal graphs. Not safe to use from several threads.
+public final class GraphBuilder: @unchecked Sendable {  // used by one thread at a time
+  /// The graph so far.
+  public private(set) var graph: Graph
+  private var counts: [String: Int] = [:]
+  private var prefix: [String] = []
+
+  public init(_ name: String) { graph = Graph(name: name) }
+
+  public func input(_ name: String, _ type: ElementType, _ dims: [Dimension]?) -> Edge {
+    graph.inputs.append(ValueInfo(name, .tensor(type, dims)))
+    return Edge(name: name, builder: self)
+  }
+
+  public func constant(_ name: String, _ tensor: Tensor) -> Edge {
+    graph.initializers.append(Initializer(name, tensor))
+    return Edge(name: name, builder: self)
+  }
+
+  /// A rank-1 int64 constant, the form of shapes, axes and indices.
+  public func ints(_ name: String, _ values: [Int64]) throws(StackLensError) -> Edge {
+    constant(unique(name), try Tensor(values))
+  }
+
+  /// A float32 scalar constant.
+  public func scalar(_ name: String, _ value: Float) throws(StackLensError) -> Edge {
+    constant(unique(name), try Tensor(scalar: value))
+  }
+
+  public func output(_ edge: Edge, _ name: String, _ type: ElementType, _ dims: [Dimension]?) {
+    if edge.name != name {
+      graph.nodes.append(
+        Node("Identity", inputs: [edge.name], outputs: [name], name: unique("Identity")))
+    }
+    graph.outputs.append(ValueInfo(name, .tensor(type, dims)))
+  }
+
+  /// Nodes added by `body` get names that start with `scope/`.
+  public func scope<Result>(
+    _ scope: String, _ body: () throws(StackLensError) -> Result
+  ) throws(StackLensError) -> Result {
+    prefix.append(scope)
+    defer { prefix.removeLast() }
+    return try body()
+  }
+
+  /// Adds a node with one output.
+  /// - Parameter inputs: nil leaves an optional input out.
+  @discardableResult
+  public func add(
+    _ opType: String, _ inputs: [Edge?], _ attributes: [String: Attribute] = [:],
+    domain: String = ""
+  ) -> Edge {
+    let name = unique(opType)
+    graph.nodes.append(
+      Node(
+        opType, inputs: inputs.map { $0?.name ?? "" }, outputs: [name + ".out"],
+        attributes: attributes, name: name, domain: domain))
+    return Edge(name: name + ".out", builder: self)
+  }
+
+  /// Adds a node with several outputs.
+  public func add(
+    _ opType: String, _ inputs: [Edge?], _ attributes: [String: Attribute] = [:],
+    domain: String = "", outputs count: Int
+  ) -> [Edge] {
+    let name = unique(opType)
+    let outputs = (0..<count).map { "\(name).out\($0)" }
+    graph.nodes.append(
+      Node(
+        opType, inputs: inputs.map { $0?.name ?? "" }, outputs: outputs, attributes: attributes,
+        name: name, domain: domain))
+    return outputs.map { Edge(name: $0, builder: self) }
+  }
+
+  private func unique(_ hint: String) -> String {
+    let base = (prefix + [hint]).joined(separator: "/")
+    let count = counts[base, default: 0]
+    counts[base] = count + 1
+    return count == 0 ? base : "\(base)_\(count)"
+  }
+}
+
+extension GraphBuilder {
+  public func matMul(_ left: Edge, _ right: Edge) -> Edge { add("MatMul", [left, right]) }
+
+  public func reshape(_ edge: Edge, _ dims: [Int64]) throws(StackLensError) -> Edge {
+    add("Reshape", [edge, try ints("shape", dims)])
+  }
+
+  public func transpose(_ edge: Edge, _ permutation: [Int64]) -> Edge {
+    add("Transpose", [edge], ["perm": .ints(permutation)])
+  }
+}
+
+extension Edge {
+  public static func + (left: Edge, right: Edge) -> Edge { left.builder.add("Add", [left, right]) }
+  public static func - (left: Edge, right: Edge) -> Edge { left.builder.add("Sub", [left, right]) }
+  public static func * (left: Edge, right: Edge) -> Edge { left.builder.add("Mul", [left, right]) }
+  public static func / (left: Edge, right: Edge) -> Edge { left.builder.add("Div", [left, right]) }
+}

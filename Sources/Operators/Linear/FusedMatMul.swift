@@ -1,0 +1,166 @@
+import Base
+import Graphs
+import Tensors
+
+extension OperatorDefinition {
+  /// Y = activation(alpha A B' + bias + residual): a product with what follows it in one step.
+  /// bias has one value for each column, residual has the shape of Y. Made by the compile passes.
+  static let fusedMatMul = OperatorDefinition(
+    "FusedMatMul", domain: "ai.stacklens", versions: [1], inputs: 2...4,
+    attributes: [
+      .string("activation", default: "none"), .int("transB", default: 0),
+      .float("alpha", default: 1),
+    ],
+    infer: { (context) throws(StackLensError) in
+      let type = try context.input(0, oneOf: [.float32, .float64, .float16, .bfloat16])
+      _ = try context.sameElementType(0, 1, 2, 3)
+      _ = try FusedActivation(context)
+      let (product, shape) = try fusedProduct(
+        context, context.input(0).shape, context.input(1).shape)
+      if context.hasInput(2) {
+        let bias = try context.input(2).shape
+        guard bias.dims == [product.n] else {
+          throw .shapeMismatch("bias has shape \(bias), expected [\(product.n)]")
+        }
+      }
+      if context.hasInput(3) {
+        let residual = try context.input(3).shape
+        guard residual == shape else {
+          throw .shapeMismatch("residual has shape \(residual), expected \(shape)")
+        }
+      }
+      return [TensorType(type.elementType, shape)]
+    },
+    execution: .kernels([
+      Kernel("packed", prepare: fusedPacked),
+      .reference { (preparation) throws(StackLensError) in
+        try preparation.input(0).elementType == .float64
+          ? try fusedReference(Double.self, preparation)
+          : try fusedReference(Float.self, preparation)
+      },
+    ]),
+    samples: [
+      Sample([.floats(3, 4), .floats(4, 5), .floats(5)], ["activation": .string("gelu_erf")]),
+      Sample(
+        [.floats(2, 3, 4), .floats(5, 4), .absent, .floats(2, 3, 5)],
+        ["activation": .string("relu"), "transB": .int(1), "alpha": .float(0.5)]),
+      Sample(
+        [.floats(9, 40), .floats(40, 50), .floats(50), .floats(9, 50)],
+        ["activation": .string("silu")]),
+      Sample([.floats(1, 40), .floats(50, 40)], ["transB": .int(1)]),
+    ])
+
+  /// The contribution operator: alpha A' B' with the last two axes possibly swapped.
+  static let contribFusedMatMul = OperatorDefinition(
+    "FusedMatMul", domain: "com.microsoft", versions: [1], inputs: 2...2,
+    attributes: [
+      .float("alpha", default: 1), .int("transA", default: 0), .int("transB", default: 0),
+      .int("transBatchA", default: 0), .int("transBatchB", default: 0),
+    ],
+    infer: { (context) throws(StackLensError) in
+      let type = try context.input(0, oneOf: [.float32, .float64, .float16, .bfloat16])
+      _ = try context.sameElementType(0, 1)
+      let (_, shape) = try contribProduct(context, context.input(0).shape, context.input(1).shape)
+      return [TensorType(type.elementType, shape)]
+    },
+    execution: .kernels([
+      Kernel("packed") { (preparation) throws(StackLensError) in
+        try contribProduct(preparation, preparation.input(0).shape, preparation.input(1).shape)
+          .product.packedKernel(preparation, alpha: preparation.float("alpha"))
+      },
+      .reference { (preparation) throws(StackLensError) in
+        let (product, _) = try contribProduct(
+          preparation, preparation.input(0).shape, preparation.input(1).shape)
+        let alpha = try preparation.float("alpha")
+        return try preparation.input(0).elementType == .float64
+          ? try product.referenceKernel(Double.self, preparation, alpha: alpha)
+          : try product.referenceKernel(Float.self, preparation, alpha: alpha)
+      },
+    ]),
+    samples: [
+      Sample(
+        [.floats(2, 4, 3), .floats(2, 4, 5)], ["transA": .int(1), "alpha": .float(0.25)]),
+      Sample([.floats(3, 4), .floats(5, 4)], ["transB": .int(1)]),
+    ])
+
+  private static func fusedProduct(
+    _ view: some NodeView, _ a: Shape, _ b: Shape
+  ) throws(StackLensError) -> (product: MatrixProduct, output: Shape) {
+    guard b.rank > 1 else { throw .shapeMismatch("B has shape \(b), expected rank 2 or more") }
+    return try MatrixProduct.make(a, b, transB: view.flag("transB"))
+  }
+
+  private static func contribProduct(
+    _ view: some NodeView, _ a: Shape, _ b: Shape
+  ) throws(StackLensError) -> (product: MatrixProduct, output: Shape) {
+    guard try view.int("transBatchA") == 0, try view.int("transBatchB") == 0 else {
+      throw .unsupported("FusedMatMul with transBatchA or transBatchB")
+    }
+    return try MatrixProduct.make(
+      a, b, transA: view.flag("transA"), transB: view.flag("transB"))
+  }
+
+  private static func fusedPacked(
+    _ preparation: Preparation
+  ) throws(StackLensError) -> PreparedKernel? {
+    guard try preparation.input(0).elementType == .float32 else { return nil }
+    let (product, _) = try fusedProduct(
+      preparation, preparation.input(0).shape, preparation.input(1).shape)
+    let activation = try FusedActivation(preparation)
+    let alpha = try preparation.float("alpha")
+    var plan = ScratchPlan()
+    let packed = try PackedProduct(
+      product, packedB: product.packConstant(preparation), threadCount: preparation.threadCount,
+      plan: &plan)
+    let hasBias = preparation.hasInput(2)
+    let hasResidual = preparation.hasInput(3)
+    return PreparedKernel(scratchByteCount: plan.byteCount) { (run) throws(StackLensError) in
+      var epilogue = ProductEpilogue(alpha: alpha, activation: activation)
+      if hasBias { epilogue.bias = Float.load(try run.input(2), run.scratch) }
+      if hasResidual {
+        epilogue.residual = Float.load(try run.input(3), run.scratch)
+        (epilogue.residualRow, epilogue.residualColumn) = (product.n, 1)
+      }
+      packed.compute(
+        Float.load(try run.input(0), run.scratch), Float.load(try run.input(1), run.scratch),
+        Float.target(run.outputs[0], run.scratch), epilogue, run.scratch, run.parallel)
+    }
+  }
+
+  private static func fusedReference<T: ComputeElement & BinaryFloatingPoint>(
+    _ type: T.Type, _ preparation: Preparation
+  ) throws(StackLensError) -> PreparedKernel {
+    let (product, shape) = try fusedProduct(
+      preparation, preparation.input(0).shape, preparation.input(1).shape)
+    let activation = try FusedActivation(preparation)
+    let alpha = try preparation.float("alpha")
+    var plan = ScratchPlan()
+    var rooms: [Int] = []
+    for input in preparation.inputs {
+      rooms.append(try input.map { (input) throws(StackLensError) in
+        try plan.reserve(input, as: type)
+      } ?? 0)
+    }
+    let yRoom = try plan.reserve(preparation.outputs[0], as: type)
+    let inputRooms = rooms
+    return PreparedKernel(scratchByteCount: plan.byteCount) { (run) throws(StackLensError) in
+      let operands = zip(run.inputs, inputRooms).map { tensor, room in
+        tensor.map { T.load($0, run.scratch + room) }
+      }
+      guard let a = operands[0], let b = operands[1] else {
+        throw .invalidArgument("a factor is missing")
+      }
+      let bias = operands.count > 2 ? operands[2] : nil
+      let residual = operands.count > 3 ? operands[3] : nil
+      let y = T.target(run.outputs[0], run.scratch + yRoom)
+      product.computeReference(a, b, y, run.parallel)
+      for i in 0..<shape.count {
+        var value = y[i].scaled(by: alpha)
+        if let bias { value += bias[i % product.n] }
+        if let residual { value += residual[i] }
+        y[i] = activation == .none ? value : T(activation(Double(value)))
+      }
+      T.store(y, run.outputs[0])
+    }
+  }
+}

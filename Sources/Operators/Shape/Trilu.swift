@@ -1,0 +1,80 @@
+import Base
+import Graphs
+import Tensors
+
+extension OperatorDefinition {
+  /// Keeps the upper (or lower) triangle of matrices and zeroes the rest. ONNX Trilu-14.
+  static let trilu = OperatorDefinition(
+    "Trilu", versions: [14], inputs: 1...2, attributes: [.int("upper", default: 1)],
+    infer: { (context) throws(StackLensError) in
+      let input = try context.input(0)
+      guard input.rank >= 2 else {
+        throw .shapeMismatch("input 0 has shape \(input.shape), expected rank 2 or more")
+      }
+      return [input]
+    },
+    execution: .kernels([
+      .reference { (preparation) throws(StackLensError) in
+        let isUpper = try preparation.flag("upper")
+        return PreparedKernel { (run) throws(StackLensError) in
+          let input = try run.input(0)
+          var diagonal = 0
+          if let given = run.optionalInput(1) {
+            guard given.count == 1 else {
+              throw .shapeMismatch("input 1 (k) has shape \(given.shape), expected one number")
+            }
+            diagonal = try given.integers()[0]
+          }
+          let (rows, columns) = (input.shape[input.rank - 2], input.shape[input.rank - 1])
+          input.elementType.byWidth(
+            Triangle(
+              source: input, target: run.outputs[0].base, rows: rows, columns: columns,
+              diagonal: min(max(diagonal, -rows), columns), isUpper: isUpper,
+              parallel: run.parallel))
+        }
+      }
+    ]),
+    samples: [
+      Sample([.floats(2, 3, 4)]), Sample([.floats(4, 3), .ints([-1])], ["upper": .int(0)]),
+      Sample([.floats(3, 3), .ints([.max])]), Sample([.floats(0, 3, 3)]),
+    ])
+}
+
+private struct Triangle: WidthWork {
+  let source: Tensor
+  let target: UnsafeMutableRawPointer
+  let rows: Int
+  let columns: Int
+  let diagonal: Int
+  let isUpper: Bool
+  let parallel: Parallel
+
+  func callAsFunction<Element>(_ type: Element.Type) {
+    guard source.count > 0 else { return }
+    let read = source.base.assumingMemoryBound(to: Element.self)
+    let write = target.assumingMemoryBound(to: Element.self)
+    parallel.ranges(source.count / columns, grain: max(1, moveGrain / columns)) { lines in
+      for line in lines {
+        // The first column on the diagonal, or behind it for the lower triangle.
+        let edge = line % rows + diagonal + (isUpper ? 0 : 1)
+        let cut = min(max(edge, 0), columns)
+        let (from, to) = (read + line * columns, write + line * columns)
+        let kept = isUpper ? cut..<columns : 0..<cut
+        let cleared = isUpper ? 0..<cut : cut..<columns
+        (to + kept.lowerBound).update(from: from + kept.lowerBound, count: kept.count)
+        clearElements(to + cleared.lowerBound, count: cleared.count)
+      }
+    }
+  }
+}
+
+/// Sets elements to zero, strings to "".
+func clearElements<Element>(_ start: UnsafeMutablePointer<Element>, count: Int) {
+  if Element.self == String.self {
+    UnsafeMutableRawPointer(start).assumingMemoryBound(to: String.self)
+      .update(repeating: "", count: count)
+  } else {
+    UnsafeMutableRawPointer(start).initializeMemory(
+      as: UInt8.self, repeating: 0, count: count * MemoryLayout<Element>.stride)
+  }
+}

@@ -1,0 +1,74 @@
+import Base
+import Graphs
+import Tensors
+
+/// A lift for integer lists that were attributes before `opset` and are inputs since: each moves
+/// to the input position behind those before it.
+func liftAttributes(before opset: Int, _ names: [String]) -> OperatorDefinition.Convert {
+  { (node, version, rewriter) throws(StackLensError) in
+    guard version < opset else { return [node] }
+    var node = node
+    for name in names {
+      switch node.attributes.removeValue(forKey: name) {
+      case nil: node.inputs.append("")
+      case .ints(let values): node.inputs.append(try rewriter.ints(values, name))
+      case let found?:
+        throw .formatError("attribute '\(name)' must be ints, found \(found.kindName)")
+      }
+    }
+    while node.inputs.last == "" { node.inputs.removeLast() }
+    return [node]
+  }
+}
+
+/// The inverse of `liftAttributes`: the inputs after the first become attributes, which takes
+/// their values to be constant.
+func lowerInputs(before opset: Int, _ names: [String]) -> OperatorDefinition.Convert {
+  { (node, version, rewriter) throws(StackLensError) in
+    guard version < opset else { return [node] }
+    var node = node
+    for (index, name) in names.enumerated() {
+      if let values = try constantInts(node, index + 1, name, version, rewriter) {
+        node.attributes[name] = .ints(values)
+      }
+    }
+    node.inputs = Array(node.inputs.prefix(1))
+    return [node]
+  }
+}
+
+/// The integers of a constant input; nil when it is left out.
+/// - Throws: `.unsupported` when the value is only known while running.
+func constantInts(
+  _ node: Node, _ index: Int, _ name: String, _ opset: Int, _ rewriter: Rewriter
+) throws(StackLensError) -> [Int64]? {
+  guard index < node.inputs.count, !node.inputs[index].isEmpty else { return nil }
+  guard let tensor = rewriter.value(of: node.inputs[index]) else {
+    throw .unsupported("\(node.opType) with computed \(name) cannot be written for opset \(opset)")
+  }
+  return try tensor.integers().map(Int64.init)
+}
+
+/// A lower that drops an attribute below `opset` while it holds its default there.
+func dropAttribute(
+  _ name: String, before opset: Int, unless isDefault: @escaping @Sendable (Attribute) -> Bool
+) -> OperatorDefinition.Convert {
+  { (node, version, _) throws(StackLensError) in
+    guard version < opset, let found = node.attributes[name] else { return [node] }
+    guard isDefault(found) else {
+      throw .unsupported("\(node.opType) with \(name) \(found) needs opset \(opset), not \(version)")
+    }
+    var node = node
+    node.attributes[name] = nil
+    return [node]
+  }
+}
+
+extension Attribute {
+  func isInt(_ value: Int64) -> Bool {
+    if case .int(value) = self { true } else { false }
+  }
+  func isString(_ value: String) -> Bool {
+    if case .string(value) = self { true } else { false }
+  }
+}

@@ -1,0 +1,97 @@
+// float64 and bfloat16 products.
+#include "check.h"
+
+void test_gemm_f64(void) {
+  uint32_t state = 5;
+  for (size_t trial = 0; trial < 400; trial++) {
+    const size_t m = random_bits(&state) % 20, k = random_bits(&state) % 66;
+    const size_t n = random_bits(&state) % 66, transposed = trial & 1;
+    double *a = block(m * k * 8), *b = block(k * n * 8), *c = block(m * n * 8), *d = block(m * n * 8);
+    double *bias = block(n * 8);
+    for (size_t i = 0; i < m * k; i++) a[i] = random_unit(&state);
+    for (size_t i = 0; i < k * n; i++) b[i] = random_unit(&state);
+    for (size_t i = 0; i < m * n; i++) c[i] = d[i] = random_unit(&state);
+    for (size_t i = 0; i < n; i++) bias[i] = random_unit(&state);
+    slk_epilogue_f64 e = {.alpha = 1.0, .beta = 1.0};
+    if (trial & 2) e.alpha = 0.5, e.bias = bias;
+    if (trial & 4) e.accumulate = true;
+    if (trial & 8) {
+      e.residual = d, e.residual_row_stride = n, e.residual_column_stride = 1, e.beta = 2.0;
+    }
+    void *packed = block(slk_gemm_f64_packed_bytes(k, n));
+    const size_t panels = slk_gemm_f64_panel_count(n), cut = panels / 2;
+    slk_gemm_f64_pack(b, k, n, transposed ? 1 : n, transposed ? k : 1, packed, 0, panels);
+    slk_gemm_f64(k, n, a, k, packed, c, n, &e, 0, m / 2, 0, panels);
+    slk_gemm_f64(k, n, a, k, packed, c, n, &e, m / 2, m, 0, cut);
+    slk_gemm_f64(k, n, a, k, packed, c, n, &e, m / 2, m, cut, panels);
+    for (size_t i = 0; i < m; i++) {
+      for (size_t j = 0; j < n; j++) {
+        double sum = 0;
+        for (size_t l = 0; l < k; l++) sum += a[i * k + l] * (transposed ? b[j * k + l] : b[l * n + j]);
+        sum = e.alpha * sum + (e.bias ? bias[j] : 0);
+        if (e.residual) sum += e.beta * d[i * n + j];
+        if (e.accumulate) sum += d[i * n + j];
+        CHECK(fabs(sum - c[i * n + j]) < 1e-13, "f64 %zux%zux%zu (%zu, %zu)", m, k, n, i, j);
+      }
+    }
+    free(a), free(b), free(c), free(d), free(bias), free(packed);
+  }
+}
+
+static float widened(uint16_t half) {
+  float x;
+  slk_f32_from_bf16(&half, &x, 1);
+  return x;
+}
+
+static void test_bf16_conversion(void) {
+  const float in[] = {1.0f, 1.00390625f, 1.01171875f, -0.0f, INFINITY, NAN, 3.4e38f, 1e-40f};
+  const uint16_t expected[] = {0x3f80, 0x3f80, 0x3f82, 0x8000, 0x7f80, 0x7fc0, 0x7f80, 0x0001};
+  uint16_t out[8];
+  slk_bf16_from_f32(in, out, 8);
+  for (int i = 0; i < 8; i++) CHECK(out[i] == expected[i], "bf16(%g) = %04x", in[i], out[i]);
+}
+
+void test_gemm_bf16(void) {
+  test_bf16_conversion();
+  if (!slk_cpu_has_bf16()) return;
+  uint32_t state = 6;
+  for (size_t trial = 0; trial < 600; trial++) {
+    const size_t m = 1 + random_bits(&state) % 20, k = trial % 66, n = random_bits(&state) % 100;
+    const size_t lda = (k + 1) / 2 * 2 + 2 * (trial % 2), transposed = trial & 2;
+    float *a = block(m * k * 4), *b = block(k * n * 4), *c = block(m * n * 4), *bias = block(n * 4);
+    fill(a, m * k, (uint32_t)trial), fill(b, k * n, (uint32_t)trial + 1), fill(bias, n, 3);
+    uint16_t *rows = block(m * lda * 2), *chained = block(m * n * 2);
+    slk_bf16_rows(a, m, k, k, rows, lda);
+    void *packed = block(slk_gemm_bf16_packed_bytes(k, n));
+    const size_t panels = slk_gemm_bf16_panel_count(n), cut = panels / 2;
+    slk_gemm_bf16_pack(b, k, n, transposed ? 1 : n, transposed ? k : 1, packed, 0, panels);
+    slk_epilogue e = slk_epilogue_none();
+    e.bias = trial & 4 ? bias : NULL;
+    slk_gemm_bf16(k, n, rows, lda, packed, c, n, &e, 0, m, 0, cut);
+    slk_gemm_bf16(k, n, rows, lda, packed, c, n, &e, 0, m, cut, panels);
+    e.store_bf16 = true;
+    slk_gemm_bf16(k, n, rows, lda, packed, chained, n, &e, 0, m, 0, panels);
+    float *alone = block(n * 4);
+    e.store_bf16 = false;
+    for (size_t i = 0; i < m; i++) {
+      slk_gemm_bf16(k, n, rows + i * lda, lda, packed, alone, n, &e, 0, 1, 0, panels);
+      CHECK(!memcmp(alone, c + i * n, n * 4), "bf16 row %zu alone differs", i);
+      for (size_t j = 0; j < n; j++) {
+        double sum = e.bias ? bias[j] : 0;
+        for (size_t l = 0; l < k; l++) {
+          uint16_t right;
+          slk_bf16_from_f32(transposed ? b + j * k + l : b + l * n + j, &right, 1);
+          sum += (double)widened(rows[i * lda + l]) * widened(right);
+        }
+        float found = c[i * n + j];
+        uint16_t rounded;
+        slk_bf16_from_f32(&found, &rounded, 1);
+        CHECK(fabs(sum - found) < 2e-6 * (1 + (double)k / 8), "bf16 %zux%zux%zu: %g, expected %g", m,
+              k, n, found, sum);
+        CHECK(chained[i * n + j] == rounded, "bf16 output differs from the rounded float");
+      }
+    }
+    free(a), free(b), free(c), free(bias), free(rows), free(chained), free(packed), free(alone);
+  }
+}
