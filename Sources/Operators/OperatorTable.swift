@@ -4,22 +4,17 @@ import Graphs
 /// All operators, by domain and name.
 public enum OperatorTable {
   /// Every definition, in the order of the families.
-<<<<<<< HEAD
   public static let all: [OperatorDefinition] = [
-    all,
     contribGelu,
     controlFlow,
     convolution,
     elementwise,
     encoder,
     indexing,
-    let,
     linear,
-    public,
     quantization,
     sequence,
     shape,
-    static,
   ].flatMap { $0 }
 
   private static let index: [String: OperatorDefinition] = {
