@@ -46,4 +46,4 @@ need_venv() {
 }
 
 # Debian packages that the library is built with.
-build_packages=(binutils g++ libonnx-dev libdnnl-dev libopenblas-dev)
+build_packages=(binutils g++ libonnx-dev libprotobuf-dev libdnnl-dev libopenblas-dev)
