@@ -15,7 +15,11 @@ public struct SafetensorsFile: Sendable {
   public let tensors: [String: Tensor]
   /// The entries of `__metadata__` in the order of the file.
   public let metadata: [KeyValue]
-  private let file: MappedFile?
+  private let source: ByteSource
+
+  /// Lets the system take back the memory that pages of the file occupy; they are read again when
+  /// touched.
+  public func dropPages() { source.dropPages() }
 
   /// The tensor of that name, nil when the file has none.
   public subscript(name: String) -> Tensor? { tensors[name] }
@@ -25,21 +29,17 @@ public struct SafetensorsFile: Sendable {
   ///   file without gap or overlap; `.unsupported` for an element type that the library lacks.
   public static func load(path: String) throws(StackLensError) -> SafetensorsFile {
     let file = try MappedFile(path: path)
-    do throws(StackLensError) { return try SafetensorsFile(ByteSource(file), file) } catch {
+    do throws(StackLensError) { return try SafetensorsFile(ByteSource(file)) } catch {
       throw error.within("'\(path)'")
     }
   }
 
   /// Reads a file from bytes, which are copied once.
   public static func load(bytes: [UInt8]) throws(StackLensError) -> SafetensorsFile {
-    try SafetensorsFile(ByteSource(copying: bytes), nil)
+    try SafetensorsFile(ByteSource(copying: bytes))
   }
 
-  /// Lets the system take the pages of the file back; they are read again when touched.
-  public func dropPages() { file?.dropPages() }
-
-  private init(_ source: ByteSource, _ file: MappedFile?) throws(StackLensError) {
-    self.file = file
+  private init(_ source: ByteSource) throws(StackLensError) {
     let bytes = source.bytes
     guard bytes.count >= 8 else {
       throw .formatError("\(bytes.count) bytes are no safetensors file")
@@ -93,6 +93,7 @@ public struct SafetensorsFile: Sendable {
       throw .formatError(
         "the tensors take \(position) bytes, the file holds \(bytes.count - start)")
     }
+    self.source = source
     names = entries.map(\.name)
     self.tensors = tensors
     self.metadata = metadata
@@ -105,7 +106,8 @@ public struct SafetensorsFile: Sendable {
     var metadata: [KeyValue] = []
     for member in object.members {
       guard let text = member.value.stringValue else {
-        throw .formatError("__metadata__ '\(member.key)' is \(member.value.kind), expected a string")
+        throw .formatError(
+          "__metadata__ '\(member.key)' is \(member.value.kind), expected a string")
       }
       metadata.append(KeyValue(member.key, text))
     }

@@ -43,7 +43,8 @@ struct ExternalDataTests {
   @Test func refusesBadEntries() throws {
     try folder.write([UInt8](repeating: 0, count: 16), to: "w.bin")
     let cases: [[(String, String)]] = [
-      [], [("location", "")], [("location", "missing.bin")], [("location", "w.bin"), ("offset", "-4")],
+      [], [("location", "")], [("location", "missing.bin")],
+      [("location", "w.bin"), ("offset", "-4")],
       [("location", "w.bin"), ("offset", "12")], [("location", "w.bin"), ("offset", "x")],
       [("location", "w.bin"), ("offset", "9223372036854775807")],
       [("location", "w.bin"), ("length", "4")], [("location", "w.bin"), ("length", "-8")],

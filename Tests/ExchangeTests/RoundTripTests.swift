@@ -26,7 +26,8 @@ struct RoundTripTests {
   }
 
   @Test func keepsEveryKindOfAttribute() throws {
-    let inner = SmallModels.graph([Node("Relu", inputs: ["x"], outputs: ["z"])], inputs: [], outputs: ["z"])
+    let inner = SmallModels.graph(
+      [Node("Relu", inputs: ["x"], outputs: ["z"])], inputs: [], outputs: ["z"])
     let type = ValueType.optional(.sequence(.map(key: .int64, value: .tensor(.float16, nil))))
     let attributes: [String: Attribute] = [
       "int": .int(.min), "float": .float(-0.5), "string": .string("é"), "graph": .graph(inner),
@@ -54,7 +55,8 @@ struct RoundTripTests {
       } else {
         for index in 0..<tensor.byteCount {
           tensor.base.storeBytes(
-            of: UInt8(truncatingIfNeeded: type == .bool ? index % 2 : index * 7), toByteOffset: index, as: UInt8.self)
+            of: UInt8(truncatingIfNeeded: type == .bool ? index % 2 : index * 7),
+            toByteOffset: index, as: UInt8.self)
         }
       }
       let graph = SmallModels.graph(

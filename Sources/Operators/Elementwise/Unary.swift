@@ -4,7 +4,7 @@ import Tensors
 
 extension OperatorTable {
   static let elementwise: [OperatorDefinition] =
-    unaryMath + activations
+    unaryMath + activations + binaries + comparisons
     + [.not, .bitwiseNot, .isNaN, .isInf, .identity]
 
   /// y = f(x) without parameters, on the element types that the standard names.
