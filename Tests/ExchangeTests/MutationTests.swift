@@ -1,4 +1,5 @@
 import Base
+import Glibc
 import Graphs
 import Testing
 
@@ -12,6 +13,14 @@ struct MutationTests {
   private static let count = Int(environment("STACKLENS_FUZZ") ?? "") ?? 2000
   private static let seed = UInt64(environment("STACKLENS_FUZZ_SEED") ?? "") ?? 1
   private static let secondsPerCase = 5.0
+  private static let maximumByteCount = 2 << 30
+
+  /// The most memory that the process has held.
+  private static var peakByteCount: Int {
+    var usage = rusage()
+    getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+    return usage.ru_maxrss * 1024
+  }
 
   /// SplitMix64.
   private struct Generator: RandomNumberGenerator {
@@ -71,6 +80,7 @@ struct MutationTests {
       let seconds = Double(monotonicNanoseconds() - start) / 1e9
       #expect(seconds < Self.secondsPerCase, "\(name), case \(index) took \(seconds) s")
     }
+    #expect(Self.peakByteCount < Self.maximumByteCount)
     return loaded
   }
 
