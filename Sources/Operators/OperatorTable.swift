@@ -12,7 +12,9 @@ public enum OperatorTable {
     encoder,
     indexing,
     linear,
+    normalization,
     quantization,
+    reduction,
     sequence,
     shape,
   ].flatMap { $0 }
