@@ -13,7 +13,9 @@ public enum OperatorTable {
     indexing,
     linear,
     recurrent,
+    normalization,
     quantization,
+    reduction,
     sequence,
     shape,
   ].flatMap { $0 }
