@@ -11,5 +11,6 @@
 #include "slk_elementwise.h"
 #include "slk_gemm.h"
 #include "slk_gemm_i8.h"
+#include "slk_move.h"
 
 #endif
