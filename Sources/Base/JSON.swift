@@ -1,5 +1,5 @@
 /// A JSON value. Objects keep the order of their members.
-package indirect enum JSON: Sendable, Equatable {
+package enum JSON: Sendable, Equatable {
   case null
   case bool(Bool)
   /// A number written without fraction and exponent that fits 64 bits.

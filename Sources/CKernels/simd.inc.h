@@ -96,3 +96,14 @@ SLK_INLINE vf v_pow2_scale(vf x, vf n) {
   return x * first * second;
 #endif
 }
+
+/// All bits set in the first min(n, SLK_WIDTH) lanes.
+SLK_INLINE vi v_lanes(size_t n) {
+  static const int32_t lanes[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  vi lane;
+  __builtin_memcpy(&lane, lanes, sizeof lane);
+  return lane < (vi)(int32_t)(n < SLK_WIDTH ? n : SLK_WIDTH);
+}
+
+/// v in the first min(n, SLK_WIDTH) lanes, zero in the others.
+SLK_INLINE vf v_keep(vf v, size_t n) { return v_lanes(n) ? v : (vf)0.0f; }

@@ -35,8 +35,8 @@ SLK_HIDDEN void SLK_NAME(slk_unary)(int32_t op, const float *x, float *y, size_t
     case SLK_UNARY_RECIPROCAL: SLK_EACH(one / v);
     case SLK_UNARY_SOFTPLUS: SLK_EACH(v_softplus(v));
     case SLK_UNARY_LEAKY_RELU: SLK_EACH(v < zero ? p * v : v);
-    case SLK_UNARY_ELU: SLK_EACH(v < zero ? p * (v_exp(v) - one) : v);
-    case SLK_UNARY_SELU: SLK_EACH(q * (v <= zero ? p * (v_exp(v) - one) : v));
+    case SLK_UNARY_ELU: SLK_EACH(v < zero ? p * v_expm1(v) : v);
+    case SLK_UNARY_SELU: SLK_EACH(q * (v <= zero ? p * v_expm1(v) : v));
     case SLK_UNARY_CLIP: {
       const vf low = v_set(p), high = v_set(q);
       vf w;
@@ -71,7 +71,7 @@ SLK_HIDDEN void SLK_NAME(slk_unary)(int32_t op, const float *x, float *y, size_t
     case SLK_UNARY_ACOSH: SLK_EACH_SCALAR(acoshf);
     case SLK_UNARY_ATANH: SLK_EACH_SCALAR(atanhf);
     case SLK_UNARY_LOG1P: SLK_EACH_SCALAR(log1pf);
-    case SLK_UNARY_EXPM1: SLK_EACH_SCALAR(expm1f);
+    case SLK_UNARY_EXPM1: SLK_EACH(v_expm1(v));
     default:
       if (x != y) memmove(y, x, n * sizeof *y);
   }

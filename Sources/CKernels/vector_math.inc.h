@@ -1,5 +1,6 @@
 // Elementary functions on vectors, within 4 units in the last place of the exact value.
-// The polynomials are weighted minimax fits (Lawson iteration on Chebyshev nodes) of the stated form.
+// The polynomials are weighted minimax fits (Lawson iteration on Chebyshev nodes) of the stated
+// form.
 
 /// exp(x); 0 below -104, infinity above 88.73, NaN for NaN.
 SLK_INLINE vf v_exp(vf x) {
@@ -15,6 +16,16 @@ SLK_INLINE vf v_exp(vf x) {
   p = v_fma(p, r, v_set(1.666666586e-01f));
   p = v_fma(p, r, v_set(5.000000069e-01f));
   return v_pow2_scale(v_fma(p, r * r, r) + 1.0f, n);
+}
+
+/// exp(x) - 1, without cancellation near 0.
+SLK_INLINE vf v_expm1(vf x) {
+  vf p = v_fma(v_set(1.979004361e-04f), x, v_set(1.394496663e-03f));
+  p = v_fma(p, x, v_set(8.333498929e-03f));
+  p = v_fma(p, x, v_set(4.166629087e-02f));
+  p = v_fma(p, x, v_set(1.666666586e-01f));
+  p = v_fma(p, x, v_set(5.000000069e-01f));
+  return v_abs(x) < 0.34f ? v_fma(p, x * x, x) : v_exp(x) - 1.0f;
 }
 
 /// Natural logarithm; -infinity at 0, NaN below.

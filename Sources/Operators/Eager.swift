@@ -19,6 +19,7 @@ extension OperatorDefinition {
         Evaluation(
           node: node, definition: self, inputs: inputs, parallel: parallel, subgraphs: subgraphs))
     }
+    if name == "Identity", case .some(let only) = inputs.first ?? nil { return [only] }
     var tensors: [Tensor?] = []
     for (index, value) in inputs.enumerated() {
       do throws(StackLensError) { tensors.append(try value?.tensor()) } catch {

@@ -54,6 +54,7 @@ public struct Rewriter {
   /// Constants to add to the graph.
   public private(set) var added: [Initializer] = []
   private let constants: (String) -> Tensor?
+  private let elementTypes: (String) -> ElementType?
   private let prefix: String
   private var counter = 0
   private let isTaken: (String) -> Bool
@@ -61,12 +62,15 @@ public struct Rewriter {
   /// - Parameters:
   ///   - prefix: what fresh names start with, usually the node's first output.
   ///   - constants: the value of a name, if it is an initialiser or a Constant node's output.
+  ///   - elementTypes: the element type of a name, if it is known.
   public init(
     prefix: String, constants: @escaping (String) -> Tensor?,
+    elementTypes: @escaping (String) -> ElementType? = { _ in nil },
     isTaken: @escaping (String) -> Bool
   ) {
     self.prefix = prefix
     self.constants = constants
+    self.elementTypes = elementTypes
     self.isTaken = isTaken
   }
 
@@ -91,6 +95,11 @@ public struct Rewriter {
     _ values: [Int64], _ hint: String
   ) throws(StackLensError) -> String {
     constant(try Tensor(values), hint)
+  }
+
+  /// The element type of `name` where it is known.
+  public func elementType(of name: String) -> ElementType? {
+    value(of: name)?.elementType ?? elementTypes(name)
   }
 
   /// The value of `name` where it is constant.

@@ -5,11 +5,15 @@ import Graphs
 public enum OperatorTable {
   /// Every definition, in the order of the families.
   public static let all: [OperatorDefinition] = [
+    contribGelu,
     controlFlow,
     convolution,
     elementwise,
+    encoder,
     indexing,
     linear,
+    recurrent,
+    quantization,
     sequence,
     shape,
   ].flatMap { $0 }

@@ -2,54 +2,36 @@ import Base
 
 /// The tokens of one text before special tokens, truncation and padding; reusable scratch.
 struct TokenRun: ~Copyable {
-  /// Where in the splitting of the text a token stands.
-  enum Split: UInt8 {
-    case continuing = 0
-    case word = 1
-    case added = 2
-  }
-
   private(set) var ids = Column<Int32>()
   /// Source bytes of each token; empty unless offsets are asked for.
   private(set) var starts = Column<Int32>()
   private(set) var ends = Column<Int32>()
-  /// `Split` of each token; empty unless asked for.
-  private(set) var splits = Column<UInt8>()
   /// Tokens that stand for words the vocabulary cannot spell.
   private(set) var unknownCount = 0
   /// Words and added tokens.
   private(set) var wordCount = 0
   /// Whether the run stopped early because it had enough tokens.
   private(set) var stoppedEarly = false
-  /// Tokens after the first word that brought their number to `softLimit`.
-  private(set) var softCount: Int?
 
   private var wantsOffsets = false
-  private var wantsSplits = false
   private var stopAbove = Int.max
-  private var softLimit = Int.max
   private var normalized = NormalizedText()
   private var word = Column<UInt8>()
   private let hashes = Column<UInt64>(capacity: 32)
 
   /// Fills the run with the tokens of `text`, which replaces what it held.
-  /// - Parameters:
-  ///   - stopAbove: the run may stop after the first word with which it holds more tokens.
-  ///   - softLimit: see `softCount`.
+  /// - Parameter stopAbove: the run may stop after the first word with which it has more tokens.
   /// - Throws: `.limitExceeded` for text of 2 GiB and more.
   mutating func assign(
     _ text: UnsafeRawBufferPointer, _ model: WordPieceModel, wantsOffsets: Bool,
-    wantsSplits: Bool = false, stopAbove: Int = .max, softLimit: Int = .max
+    stopAbove: Int = .max
   ) throws(StackLensError) {
     ids.truncate(to: 0)
     starts.truncate(to: 0)
     ends.truncate(to: 0)
-    splits.truncate(to: 0)
-    (unknownCount, wordCount, stoppedEarly, softCount) = (0, 0, false, nil)
+    (unknownCount, wordCount, stoppedEarly) = (0, 0, false)
     self.wantsOffsets = wantsOffsets
-    self.wantsSplits = wantsSplits
     self.stopAbove = stopAbove
-    self.softLimit = softLimit
     guard text.count < Int(Int32.max) else {
       throw .limitExceeded("text has \(text.count) bytes; at most \(Int32.max - 1) are read")
     }
@@ -136,7 +118,7 @@ struct TokenRun: ~Copyable {
       }
     }
     if position > count { replaceByUnknown(first, source, source + count, model) }
-    finishWord(first)
+    finishWord()
   }
 
   // MARK: Everything else
@@ -213,7 +195,7 @@ struct TokenRun: ~Copyable {
       replaceByUnknown(
         first, Int(normalized.starts[range.lowerBound]), Int(normalized.ends[end - 1]), model)
     }
-    finishWord(first)
+    finishWord()
   }
 
   // MARK: Bookkeeping
@@ -240,18 +222,10 @@ struct TokenRun: ~Copyable {
       starts.append(Int32(truncatingIfNeeded: start))
       ends.append(Int32(truncatingIfNeeded: end))
     }
-    if wantsSplits { splits.append(Split.added.rawValue) }
   }
 
-  /// Marks the tokens from `first` on as one word and looks at the limits.
-  private mutating func finishWord(_ first: Int) {
+  private mutating func finishWord() {
     wordCount += 1
-    if wantsSplits {
-      for index in first..<ids.count {
-        splits.append((index == first ? Split.word : Split.continuing).rawValue)
-      }
-    }
-    if ids.count >= softLimit, softCount == nil { softCount = ids.count }
     if ids.count > stopAbove { stoppedEarly = true }
   }
 }

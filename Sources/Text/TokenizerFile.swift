@@ -124,14 +124,26 @@ enum TokenizerFile {
       throw .formatError("tokenizer.json: added_tokens is \(value.kind), not an array")
     }
     var tokens: [AddedToken] = []
+    var idsByContent: [String: Int32] = [:]
+    var nextID = vocabulary.count
     for element in elements {
       let content = try string(element["content"] ?? .null, "content of an added token")
       if content.isEmpty { continue }
-      let written = try id(element["id"] ?? .null, "id of added token \"\(content)\"")
-      // As in the peer, a token that the model knows keeps the model's id.
+      _ = try id(element["id"] ?? .null, "id of added token \"\(content)\"")
+      // The peer goes by its own count and not by the id in the file: a token that is known keeps
+      // its id, a new one gets the next id after the vocabulary.
+      var tokenID = Int32(truncatingIfNeeded: nextID)
+      if let known = idsByContent[content] ?? vocabulary.id(of: content) {
+        tokenID = known
+      } else {
+        nextID += 1
+      }
+      if idsByContent.updateValue(tokenID, forKey: content) != nil {
+        tokens.removeAll { $0.id == tokenID }
+      }
       tokens.append(
         AddedToken(
-          content: Array(content.utf8), id: vocabulary.id(of: content) ?? written,
+          content: Array(content.utf8), id: tokenID,
           isSpecial: try flag(element, "special", false),
           isSingleWord: try flag(element, "single_word", false),
           stripsLeft: try flag(element, "lstrip", false),

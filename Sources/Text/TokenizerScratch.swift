@@ -75,28 +75,15 @@ public struct TokenizerScratch: ~Copyable {
         first: 0..<run.ids.count, second: 0..<self.second.ids.count, isTruncated: false)
     }
     let budget = try Tokenizer.budget(truncation.maxLength, pieces)
-    let limit = truncation.maxLength
-    let isRight = truncation.direction == .right
-    // The peer stops reading a text at its limit, and compares what it has read by then.
-    let stop = isRight ? limit : .max
-    let limitsFirst = truncation.strategy != .onlySecond
-    try run.assign(
-      first, configuration.model, wantsOffsets: wantsOffsets, wantsSplits: !isRight,
-      stopAbove: limitsFirst ? stop : .max, softLimit: isRight && limitsFirst ? limit : .max)
-    try self.second.assign(
-      second, configuration.model, wantsOffsets: wantsOffsets, wantsSplits: !isRight,
-      stopAbove: stop, softLimit: isRight ? limit : .max)
-    let firstCount = run.readCount(isRight || !limitsFirst ? nil : limit)
-    let secondCount = self.second.readCount(isRight ? nil : limit)
+    // Both texts are read to their ends: which one is longer decides how they are cut.
+    try run.assign(first, configuration.model, wantsOffsets: wantsOffsets)
+    try self.second.assign(second, configuration.model, wantsOffsets: wantsOffsets)
+    let (firstCount, secondCount) = (run.ids.count, self.second.ids.count)
     let (keepFirst, keepSecond) = try Self.lengths(firstCount, secondCount, budget, truncation)
-    let isTruncated =
-      run.stoppedEarly || self.second.stoppedEarly || keepFirst < run.ids.count
-      || keepSecond < self.second.ids.count
     return KeptPair(
-      first: Self.range(isRight ? firstCount : run.ids.count, keepFirst, truncation.direction),
-      second: Self.range(
-        isRight ? secondCount : self.second.ids.count, keepSecond, truncation.direction),
-      isTruncated: isTruncated)
+      first: Self.range(firstCount, keepFirst, truncation.direction),
+      second: Self.range(secondCount, keepSecond, truncation.direction),
+      isTruncated: keepFirst < firstCount || keepSecond < secondCount)
   }
 
   private static func range(_ count: Int, _ kept: Int, _ direction: TextSide) -> Range<Int> {
@@ -131,22 +118,5 @@ public struct TokenizerScratch: ~Copyable {
   private static func tooShort(_ which: String, _ count: Int, _ excess: Int) -> StackLensError {
     .invalidArgument(
       "the \(which) text has \(count) tokens; \(excess) would have to go to meet the limit")
-  }
-}
-
-extension TokenRun {
-  /// How many tokens count for the choice of which text of a pair to cut.
-  /// - Parameter limitFromEnd: for cutting on the left, how many tokens are read from the end.
-  func readCount(_ limitFromEnd: Int?) -> Int {
-    guard let limitFromEnd else { return softCount ?? ids.count }
-    var count = 0
-    var index = ids.count
-    while index > 0 {
-      index -= 1
-      count += 1
-      let split = splits[index]
-      if split == Split.word.rawValue, count >= limitFromEnd { break }
-    }
-    return count
   }
 }

@@ -14,6 +14,10 @@ int main(void) {
   test_gemm_f64();
   test_gemm_bf16();
   test_gemm_i8();
+  test_elementwise();
+  test_rows();
+  test_attention();
+  test_move();
   printf("%d failures\n", failure_count);
   return failure_count != 0;
 }

@@ -9,37 +9,6 @@ import Tensors
 ///
 /// The model must have passed `Graph.verify`.
 final class Importer {
-  /// Names that are visible while a graph is rewritten.
-  final class Scope {
-    let parent: Scope?
-    var defined: Set<String>
-    var constants: [String: Tensor] = [:]
-
-    init(parent: Scope?, defined: Set<String>) {
-      self.parent = parent
-      self.defined = defined
-    }
-
-    func isVisible(_ name: String) -> Bool {
-      var scope: Scope? = self
-      while let here = scope {
-        if here.defined.contains(name) { return true }
-        scope = here.parent
-      }
-      return false
-    }
-
-    func constant(_ name: String) -> Tensor? {
-      var scope: Scope? = self
-      while let here = scope {
-        if let tensor = here.constants[name] { return tensor }
-        if here.defined.contains(name) { return nil }
-        scope = here.parent
-      }
-      return nil
-    }
-  }
-
   private let model: Model
   let library: FunctionLibrary
   /// Names in use anywhere in the model.
@@ -83,14 +52,14 @@ final class Importer {
 
   /// One graph with everything inside it.
   private func rewrite(
-    _ source: Graph, _ outerNames: Names, calledFrom call: FunctionCall?, in parent: Scope?,
+    _ source: Graph, _ outerNames: Names, calledFrom call: FunctionCall?, in parent: NameScope?,
     depth: Int
   ) throws(StackLensError) -> Graph {
     guard depth <= Graph.maximumDepth else {
       throw .limitExceeded("graphs are nested deeper than \(Graph.maximumDepth)")
     }
     var names = outerNames
-    let scope = Scope(parent: parent, defined: [])
+    let scope = NameScope(parent: parent, defined: [])
     func define(_ name: String) throws(StackLensError) {
       guard !name.isEmpty else { return }
       var inner = try library.budget.spend(names[name])
@@ -149,7 +118,7 @@ final class Importer {
 
   /// Adds one node, lifted, with its subgraphs rewritten.
   private func append(
-    _ source: Node, _ frame: Frame, to graph: inout Graph, _ scope: Scope, _ depth: Int
+    _ source: Node, _ frame: Frame, to graph: inout Graph, _ scope: NameScope, _ depth: Int
   ) throws(StackLensError) {
     var node = source
     let imports = frame.call?.function.opsetImports ?? model.opsetImports
@@ -231,14 +200,14 @@ final class Importer {
 
   private func reportUnknown() throws(StackLensError) {
     guard !unknown.isEmpty else { return }
-    let lines = unknown.sorted { $0.key < $1.key }.map { name, nodes in
+    let lines = unknown.sorted { $0.key < $1.key }.prefix(100).map { name, nodes in
       let shown = nodes.prefix(5).joined(separator: ", ")
       return "\(name) (\(nodes.count == 1 ? "node" : "\(nodes.count) nodes:") \(shown)"
         + (nodes.count > 5 ? ", …)" : ")")
     }
     throw .unsupported(
-      "\(lines.count == 1 ? "an operator is" : "\(lines.count) operators are") not supported: "
-        + lines.joined(separator: "; "))
+      "\(unknown.count == 1 ? "an operator is" : "\(unknown.count) operators are") not supported: "
+        + lines.joined(separator: "; ") + (unknown.count > lines.count ? "; …" : ""))
   }
 
   /// A name like `name` that nothing uses yet.

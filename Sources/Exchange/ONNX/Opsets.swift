@@ -34,6 +34,17 @@ enum Opsets {
     return version
   }
 
+  /// The version of ai.onnx.ml that was published with an opset.
+  static func mlVersion(forOpset opset: Int) -> Int {
+    switch opset {
+    case ..<11: 1
+    case 11...15: 2
+    case 16...19: 3
+    case 20: 4
+    default: 5
+    }
+  }
+
   /// The lowest file format version that allows an opset, 4 at least: before it every initialiser
   /// had to be an input as well.
   static func irVersion(forOpset opset: Int) -> Int64 {

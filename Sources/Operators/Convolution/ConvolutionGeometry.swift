@@ -11,6 +11,7 @@ struct ConvolutionAxis: Sendable {
   var dilation = 1
   /// Padding before the first input; cropping where negative.
   var padBegin = 0
+  var padEnd = 0
 
   /// From the first to the last input that one output reads, plus one.
   var reach: Int { (kernel - 1) * dilation + 1 }
@@ -59,33 +60,47 @@ struct ConvolutionGeometry: Sendable {
     }
     result.inputChannels = w[1]
     result.outputChannels = w[0] / result.groupCount
-    let rank = result.rank
-    let pads = try listed(view, "pads", 2 * rank, default: 0, atLeast: -limit)
-    let autoPad = try autoPad(view)
+    try result.pad(view, x, roundsUp: false)
+    return result
+  }
+
+  /// Fills in padding and output extents.
+  private mutating func pad(
+    _ view: some NodeView, _ x: Shape, roundsUp: Bool
+  ) throws(StackLensError) {
+    let pads = try Self.listed(view, "pads", 2 * rank, default: 0, atLeast: -Self.limit)
+    let autoPad = try Self.autoPad(view)
     for index in 0..<rank {
-      var axis = result.axes[3 - rank + index]
-      let padEnd: Int
+      var axis = axes[3 - rank + index]
+      var padEnd = 0
       switch autoPad {
       case .same(let upper):
         axis.output = (axis.input + axis.stride - 1) / axis.stride
         let total = max(0, (axis.output - 1) * axis.stride + axis.reach - axis.input)
         axis.padBegin = upper ? total / 2 : total - total / 2
         padEnd = total - axis.padBegin
-      case .valid: padEnd = 0
+      case .valid: break
       case .explicit:
         axis.padBegin = pads[index]
         padEnd = pads[index + rank]
       }
       let room = axis.input + axis.padBegin + padEnd - axis.reach
-      if case .same = autoPad {} else { axis.output = room < 0 ? 0 : room / axis.stride + 1 }
+      if case .same = autoPad {
+      } else if room < 0 {
+        axis.output = 0
+      } else {
+        axis.output = (room + (roundsUp ? axis.stride - 1 : 0)) / axis.stride + 1
+        let lastStart = (axis.output - 1) * axis.stride
+        if roundsUp, lastStart >= axis.input + axis.padBegin { axis.output -= 1 }
+      }
+      axis.padEnd = padEnd
       guard axis.input == 0 || axis.output > 0 else {
         throw .shapeMismatch(
           "a kernel that reaches over \(axis.reach) elements does not fit axis \(index + 2) of "
             + "\(x) with padding \(axis.padBegin) and \(padEnd)")
       }
-      result.axes[3 - rank + index] = axis
+      axes[3 - rank + index] = axis
     }
-    return result
   }
 
   /// The geometry of the transposed convolution: `input` is what it reads, `output` what it makes.
@@ -134,6 +149,51 @@ struct ConvolutionGeometry: Sendable {
       result.axes[3 - rank + index] = axis
     }
     return result
+  }
+
+  /// The geometry of a window over each channel by itself, its extents from `kernel_shape`.
+  static func pooling(
+    _ view: some NodeView, x: Shape
+  ) throws(StackLensError) -> ConvolutionGeometry {
+    guard x.rank >= 3, x.rank <= 5, x[1] < limit else {
+      throw .unsupported("pooling over an input of shape \(x)")
+    }
+    let rank = x.rank - 2
+    let kernel = try listed(view, "kernel_shape", rank, default: 1, atLeast: 1)
+    var result = ConvolutionGeometry(
+      batch: x[0], groupCount: x[1], inputChannels: 1, outputChannels: 1,
+      axes: [ConvolutionAxis](repeating: ConvolutionAxis(), count: 3), rank: rank)
+    let strides = try listed(view, "strides", rank, default: 1, atLeast: 1)
+    for index in 0..<rank {
+      guard x[index + 2] < limit else { throw .unsupported("pooling over \(x)") }
+      result.axes[3 - rank + index] = ConvolutionAxis(
+        input: x[index + 2], kernel: kernel[index], stride: strides[index])
+    }
+    try result.pad(view, x, roundsUp: view.flag("ceil_mode"))
+    return result
+  }
+
+  /// Calls `body` with the offset of each input that output `pixel` reads.
+  /// - Returns: how many there are, with the padding if it counts.
+  func forEachInput(of pixel: Int, countsPadding: Bool, _ body: (Int) -> Void) -> Int {
+    let (depth, height, width) = (axes[0], axes[1], axes[2])
+    let (rest, column) = pixel.quotientAndRemainder(dividingBy: width.output)
+    let (z, row) = rest.quotientAndRemainder(dividingBy: height.output)
+    func span(_ axis: ConvolutionAxis, _ output: Int) -> (inside: Range<Int>, padded: Int) {
+      let start = output * axis.stride - axis.padBegin
+      let end = min(start + axis.kernel, axis.input + axis.padEnd)
+      let first = min(max(start, 0), axis.input)
+      return (first..<max(first, min(end, axis.input)), max(0, end - start))
+    }
+    let spans = (span(depth, z), span(height, row), span(width, column))
+    for z in spans.0.inside {
+      for y in spans.1.inside {
+        for x in spans.2.inside { body((z * height.input + y) * width.input + x) }
+      }
+    }
+    return countsPadding
+      ? spans.0.padded * spans.1.padded * spans.2.padded
+      : spans.0.inside.count * spans.1.inside.count * spans.2.inside.count
   }
 
   private static func half(_ total: Int, upper: Bool) -> Int {

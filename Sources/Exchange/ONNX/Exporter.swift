@@ -1,0 +1,143 @@
+import Base
+import Graphs
+import Operators
+import Tensors
+
+/// Puts a model into the form that an opset allows.
+final class Exporter {
+  private let model: Model
+  private let opset: Int
+  private let allowsOwnOperators: Bool
+  private var taken: Set<String> = []
+  private var usedDomains: Set<String> = [""]
+
+  /// - Parameter allowsOwnOperators: whether operators of the domain `ai.stacklens`, which no other
+  ///   runtime knows, may be written.
+  init(_ model: Model, opset: Int, allowsOwnOperators: Bool) {
+    self.model = model
+    self.opset = opset
+    self.allowsOwnOperators = allowsOwnOperators
+  }
+
+  /// The model with every node in the form of the target versions.
+  /// - Throws: `.unsupported` naming the node and what stops it.
+  func run() throws(StackLensError) -> Model {
+    guard opset >= Opsets.oldest, opset <= Opsets.newest["", default: opset] else {
+      throw .unsupported(
+        "files can be written for opset \(Opsets.oldest) to \(Opsets.newest["", default: opset]), "
+          + "not \(opset)")
+    }
+    try model.graph.verify()
+    collectNames(model.graph)
+    var result = model
+    result.graph = try lower(model.graph, parent: nil)
+    try result.graph.verify()
+    result.irVersion = Opsets.irVersion(forOpset: opset)
+    result.opsetImports = [:]
+    for domain in usedDomains { result.opsetImports[domain] = target(domain) }
+    return result
+  }
+
+  /// The version of a domain that the file imports.
+  private func target(_ domain: String) -> Int {
+    switch domain {
+    case "": return opset
+    case "ai.onnx.ml":
+      let allowed = Opsets.mlVersion(forOpset: opset)
+      return min(model.opsetImports[domain] ?? allowed, allowed)
+    default: return Opsets.newest[domain] ?? model.opsetImports[domain] ?? 1
+    }
+  }
+
+  private func collectNames(_ graph: Graph) {
+    taken.formUnion(graph.inputs.map(\.name))
+    taken.formUnion(graph.initializers.map(\.name))
+    for node in graph.nodes {
+      taken.formUnion(node.outputs)
+      if node.hasSubgraphs { for (_, graph) in node.subgraphs { collectNames(graph) } }
+    }
+  }
+
+  private func lower(_ source: Graph, parent: NameScope?) throws(StackLensError) -> Graph {
+    var graph = source
+    graph.nodes = []
+    let inputs = Set(source.inputs.map(\.name))
+    let scope = NameScope(
+      parent: parent, defined: inputs.union(source.nodes.lazy.flatMap(\.outputs)))
+    for constant in source.initializers {
+      scope.defined.insert(constant.name)
+      if !inputs.contains(constant.name) { scope.constants[constant.name] = constant.tensor }
+    }
+    for node in source.nodes {
+      do throws(StackLensError) {
+        let (nodes, constants) = try lower(node, scope)
+        graph.nodes += nodes
+        graph.initializers += constants
+      } catch {
+        throw error.within(node.label)
+      }
+    }
+    dropForgotten(&graph, source)
+    return graph
+  }
+
+  /// One node with its subgraphs.
+  private func lower(
+    _ source: Node, _ scope: NameScope
+  ) throws(StackLensError) -> (nodes: [Node], constants: [Initializer]) {
+    var node = source
+    guard let definition = OperatorTable.find(node.opType, domain: node.domain) else {
+      throw .unsupported("the library has no such operator")
+    }
+    guard definition.domain != "ai.stacklens" || allowsOwnOperators else {
+      throw .unsupported("operators of the domain ai.stacklens are not written into files")
+    }
+    try definition.verify(node)
+    node.domain = definition.domain
+    for (key, attribute) in node.attributes {
+      switch attribute {
+      case .graph(let inner): node.attributes[key] = .graph(try lower(inner, parent: scope))
+      case .graphs(let inner):
+        var lowered: [Graph] = []
+        for graph in inner { lowered.append(try lower(graph, parent: scope)) }
+        node.attributes[key] = .graphs(lowered)
+      default: break
+      }
+    }
+    let version = target(node.domain)
+    var result = [node]
+    var constants: [Initializer] = []
+    if version < definition.newestVersion, let convert = definition.lower {
+      var rewriter = Rewriter(
+        prefix: node.outputs.first { !$0.isEmpty } ?? node.opType,
+        constants: { scope.constant($0) }, isTaken: { [self] in taken.contains($0) })
+      result = try convert(node, version, &rewriter)
+      constants = rewriter.added
+    } else if version < definition.versions[0] {
+      throw .unsupported(
+        "\(node.opType) appears in opset \(definition.versions[0]), the file is for \(version)")
+    }
+    for constant in constants {
+      scope.constants[constant.name] = constant.tensor
+      taken.insert(constant.name)
+    }
+    for node in result {
+      usedDomains.insert(node.domain)
+      taken.formUnion(node.outputs)
+    }
+    return (result, constants)
+  }
+
+  /// Drops constants whose last reader turned them into attributes.
+  private func dropForgotten(_ graph: inout Graph, _ source: Graph) {
+    func read(_ graph: Graph) -> Set<String> {
+      Set(graph.nodes.lazy.flatMap(\.reads)).union(graph.outputs.map(\.name))
+    }
+    let (before, after) = (read(source), read(graph))
+    let inputs = Set(graph.inputs.map(\.name))
+    graph.initializers.removeAll { constant in
+      before.contains(constant.name) && !after.contains(constant.name)
+        && !inputs.contains(constant.name)
+    }
+  }
+}

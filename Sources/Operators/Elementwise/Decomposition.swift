@@ -1,0 +1,69 @@
+import Base
+import Graphs
+import Tensors
+
+/// Collects the nodes that stand for one node in a lower opset.
+struct Decomposition {
+  private let node: Node
+  private let opset: Int
+  private var nodes: [Node] = []
+
+  init(_ node: Node, _ opset: Int) {
+    self.node = node
+    self.opset = opset
+  }
+
+  /// Adds a node and returns the name of its output.
+  mutating func apply(
+    _ opType: String, _ inputs: [String], _ rewriter: inout Rewriter
+  ) -> String {
+    apply(opType, inputs, [:], &rewriter)
+  }
+
+  /// Adds a node with attributes and returns the name of its output.
+  mutating func apply(
+    _ opType: String, _ inputs: [String], _ attributes: [String: Attribute],
+    _ rewriter: inout Rewriter
+  ) -> String {
+    let output = rewriter.fresh(opType.lowercased())
+    nodes.append(Node(opType, inputs: inputs, outputs: [output], attributes: attributes))
+    return output
+  }
+
+  /// Adds the node that makes output `index` of the original.
+  mutating func output(
+    _ index: Int = 0, _ opType: String, _ inputs: [String], _ attributes: [String: Attribute] = [:]
+  ) {
+    var last = Node(opType, inputs: inputs, outputs: [node.outputs[index]], attributes: attributes)
+    last.name = index == 0 ? node.name : ""
+    nodes.append(last)
+  }
+
+  /// All nodes, the last one making the original's only output.
+  consuming func finish(
+    _ opType: String, _ inputs: [String], _ attributes: [String: Attribute] = [:]
+  ) -> [Node] {
+    output(0, opType, inputs, attributes)
+    return nodes
+  }
+
+  /// A scalar of the element type of input 0: a constant where the type is known, else a cast.
+  /// - Throws: `.unsupported` before opset 15, which brought CastLike.
+  mutating func scalar(
+    _ value: Float, _ rewriter: inout Rewriter
+  ) throws(StackLensError) -> String {
+    switch rewriter.elementType(of: node.inputs[0]) {
+    case .float32?: return rewriter.constant(try Tensor(scalar: value), "scalar")
+    case .float64?: return rewriter.constant(try Tensor(scalar: Double(value)), "scalar")
+    case .float16?: return rewriter.constant(try Tensor(scalar: Float16(value)), "scalar")
+    case .bfloat16?: return rewriter.constant(try Tensor(scalar: BFloat16(value)), "scalar")
+    default:
+      guard opset >= 15 else {
+        throw .unsupported(
+          "\(node.opType) on an unknown element type cannot be written for opset \(opset)")
+      }
+      let constant = rewriter.constant(try Tensor(scalar: value), "scalar")
+      return apply("CastLike", [constant, node.inputs[0]], &rewriter)
+    }
+  }
+}

@@ -1,0 +1,228 @@
+import Base
+import Graphs
+import Tensors
+
+/// How a scale or zero point lies over the rows of A (or the columns of B) in a batch of products.
+enum LineParameter: Sendable {
+  case single
+  /// One for each row (column) of a matrix, the same in every batch entry.
+  case lines
+  /// One for each row (column) of every batch entry.
+  case batchedLines
+
+  /// - Parameters:
+  ///   - factor: the shape of A or B.
+  ///   - isRight: B, whose lines are its columns.
+  init(_ shape: Shape, factor: Shape, isRight: Bool) throws(StackLensError) {
+    let lineAxis = isRight ? factor.rank - 1 : factor.rank - 2
+    if shape.count == 1 {
+      self = .single
+    } else if factor.rank >= 2, shape.dims == [factor[lineAxis]] {
+      self = .lines
+    } else {
+      var expected = factor.dims
+      if factor.rank >= 2 { expected[isRight ? factor.rank - 2 : factor.rank - 1] = 1 }
+      guard factor.rank >= 2, shape.dims == expected else {
+        throw .shapeMismatch("a scale or zero point of shape \(shape) does not fit \(factor)")
+      }
+      self = .batchedLines
+    }
+  }
+
+  @inline(__always) func index(batch: Int, line: Int, lineCount: Int) -> Int {
+    switch self {
+    case .single: 0
+    case .lines: line
+    case .batchedLines: batch * lineCount + line
+    }
+  }
+}
+
+/// An integer matrix product with zero points: int32 sums of (a - a0)(b - b0).
+struct IntegerProduct: Sendable {
+  let product: MatrixProduct
+  let aZero: LineParameter
+  let bZero: LineParameter
+  private let aShape: Shape
+  private let bShape: Shape
+  private let aRoom: Int
+  private let bRoom: Int
+
+  init(
+    a: Shape, b: Shape, aZero: Shape?, bZero: Shape?, plan: inout ScratchPlan
+  ) throws(StackLensError) {
+    product = try MatrixProduct.make(a, b).product
+    self.aZero = try LineParameter(aZero ?? .scalar, factor: a, isRight: false)
+    self.bZero = try LineParameter(bZero ?? .scalar, factor: b, isRight: true)
+    (aShape, bShape) = (a, b)
+    aRoom = try plan.reserve(a.count, of: Int32.self)
+    bRoom = try plan.reserve(b.count, of: Int32.self)
+  }
+
+  func compute(
+    a: Tensor, b: Tensor, aZero: [Int32], bZero: [Int32], into c: UnsafeMutablePointer<Int32>,
+    scratch: UnsafeMutableRawPointer, parallel: Parallel
+  ) {
+    let left = (scratch + aRoom).bindMemory(to: Int32.self, capacity: aShape.count)
+    let right = (scratch + bRoom).bindMemory(to: Int32.self, capacity: bShape.count)
+    widenIntegers(a.base, a.elementType, a.count, to: left)
+    widenIntegers(b.base, b.elementType, b.count, to: right)
+    let (m, n, k) = (product.m, product.n, product.k)
+    if k > 0, m > 0 {
+      for row in 0..<aShape.count / k {
+        let zero = aZero[self.aZero.index(batch: row / m, line: row % m, lineCount: m)]
+        if zero != 0 { for p in 0..<k { left[row * k + p] &-= zero } }
+      }
+    }
+    if k > 0, n > 0 {
+      for row in 0..<bShape.count / n {
+        for j in 0..<n {
+          right[row * n + j] &-=
+            bZero[self.bZero.index(batch: row / k, line: j, lineCount: n)]
+        }
+      }
+    }
+    product.computeReference(UnsafePointer(left), UnsafePointer(right), c, parallel)
+  }
+}
+
+extension OperatorDefinition {
+  /// int32 matrix product of 8-bit integers less their zero points. ONNX MatMulInteger-10.
+  static let matMulInteger = OperatorDefinition(
+    "MatMulInteger", versions: [10], inputs: 2...4,
+    infer: { (context) throws(StackLensError) in
+      let a = try context.input(0, oneOf: byteTypes)
+      let b = try context.input(1, oneOf: byteTypes)
+      _ = try context.sameElementType(0, 2)
+      _ = try context.sameElementType(1, 3)
+      let (_, shape) = try MatrixProduct.make(a.shape, b.shape)
+      if context.hasInput(2) {
+        _ = try LineParameter(context.input(2).shape, factor: a.shape, isRight: false)
+      }
+      if context.hasInput(3) {
+        _ = try LineParameter(context.input(3).shape, factor: b.shape, isRight: true)
+      }
+      return [TensorType(.int32, shape)]
+    },
+    execution: .kernels([
+      .reference { (preparation) throws(StackLensError) in
+        let hasAZero = preparation.hasInput(2)
+        let hasBZero = preparation.hasInput(3)
+        var plan = ScratchPlan()
+        let product = try IntegerProduct(
+          a: preparation.input(0).shape, b: preparation.input(1).shape,
+          aZero: hasAZero ? preparation.input(2).shape : nil,
+          bZero: hasBZero ? preparation.input(3).shape : nil, plan: &plan)
+        return PreparedKernel(scratchByteCount: plan.byteCount) { (run) throws(StackLensError) in
+          product.compute(
+            a: try run.input(0), b: try run.input(1),
+            aZero: zeroPointParameters(hasAZero ? try run.input(2) : nil),
+            bZero: zeroPointParameters(hasBZero ? try run.input(3) : nil),
+            into: run.outputs[0].base.assumingMemoryBound(to: Int32.self), scratch: run.scratch,
+            parallel: run.parallel)
+        }
+      }
+    ]),
+    samples: [
+      Sample([
+        .random(.uint8, [2, 3, 4], low: 0, high: 255), .random(.int8, [4, 5], low: -127, high: 127),
+        .random(.uint8, [], low: 9, high: 99), .random(.int8, [5], low: -9, high: 9),
+      ]),
+      Sample([
+        .random(.int8, [3, 4], low: -127, high: 127), .random(.int8, [4, 5], low: -127, high: 127),
+      ]),
+      Sample([.random(.int8, [2, 0], low: 0, high: 1), .random(.int8, [0, 3], low: 0, high: 1)]),
+    ])
+
+  /// The matrix product of quantised factors, quantised: exact int32 sums, one rounding at the end.
+  /// ONNX QLinearMatMul-21 for 8-bit integers.
+  static let qLinearMatMul = OperatorDefinition(
+    "QLinearMatMul", versions: [10, 21], inputs: 8...8,
+    infer: { (context) throws(StackLensError) in
+      let a = try context.input(0, oneOf: byteTypes)
+      let b = try context.input(3, oneOf: byteTypes)
+      for index in [1, 4, 6] {
+        _ = try context.input(index, oneOf: [.float32, .float16, .bfloat16])
+      }
+      _ = try context.sameElementType(0, 2)
+      _ = try context.sameElementType(3, 5)
+      let type = try context.input(7, oneOf: byteTypes).elementType
+      let (_, shape) = try MatrixProduct.make(a.shape, b.shape)
+      for index in [1, 2] {
+        _ = try LineParameter(context.input(index).shape, factor: a.shape, isRight: false)
+      }
+      for index in [4, 5] {
+        _ = try LineParameter(context.input(index).shape, factor: b.shape, isRight: true)
+      }
+      for index in [6, 7] {
+        _ = try LineParameter(context.input(index).shape, factor: shape, isRight: false)
+      }
+      return [TensorType(type, shape)]
+    },
+    execution: .kernels([
+      .reference { (preparation) throws(StackLensError) in
+        preparation.outputs[0].elementType == .int8
+          ? try qLinearMatMulKernel(Int8.self, preparation)
+          : try qLinearMatMulKernel(UInt8.self, preparation)
+      }
+    ]),
+    samples: [
+      Sample([
+        .random(.uint8, [2, 3, 4], low: 0, high: 255), .random(.float32, [], low: 0.01, high: 0.02),
+        .random(.uint8, [], low: 99, high: 130), .random(.int8, [4, 5], low: -127, high: 127),
+        .random(.float32, [5], low: 0.01, high: 0.02), .random(.int8, [5], low: -9, high: 9),
+        .random(.float32, [], low: 0.05, high: 0.06), .random(.uint8, [], low: 99, high: 130),
+      ]),
+      Sample([
+        .random(.int8, [0, 4], low: 0, high: 1), .random(.float32, [], low: 1, high: 2),
+        .random(.int8, [], low: 0, high: 1), .random(.int8, [4, 5], low: -9, high: 9),
+        .random(.float32, [], low: 1, high: 2), .random(.int8, [], low: 0, high: 1),
+        .random(.float32, [], low: 1, high: 2), .random(.int8, [], low: 0, high: 1),
+      ]),
+    ])
+
+  private static func qLinearMatMulKernel<Q: FixedWidthInteger & Sendable>(
+    _ type: Q.Type, _ preparation: Preparation
+  ) throws(StackLensError) -> PreparedKernel {
+    let (a, b) = (try preparation.input(0).shape, try preparation.input(3).shape)
+    let output = preparation.outputs[0].shape
+    var plan = ScratchPlan()
+    let integers = try IntegerProduct(
+      a: a, b: b, aZero: preparation.input(2).shape, bZero: preparation.input(5).shape, plan: &plan)
+    let sums = try plan.reserve(output.count, of: Int32.self)
+    let aScale = try LineParameter(preparation.input(1).shape, factor: a, isRight: false)
+    let bScale = try LineParameter(preparation.input(4).shape, factor: b, isRight: true)
+    let yScale = try LineParameter(preparation.input(6).shape, factor: output, isRight: false)
+    let yZero = try LineParameter(preparation.input(7).shape, factor: output, isRight: false)
+    return PreparedKernel(scratchByteCount: plan.byteCount) { (run) throws(StackLensError) in
+      let y = run.outputs[0].base.assumingMemoryBound(to: Q.self)
+      let sums = (run.scratch + sums).bindMemory(to: Int32.self, capacity: output.count)
+      integers.compute(
+        a: try run.input(0), b: try run.input(3), aZero: zeroPointParameters(try run.input(2)),
+        bZero: zeroPointParameters(try run.input(5)), into: sums, scratch: run.scratch,
+        parallel: run.parallel)
+      let (aScales, bScales) = (
+        floatParameters(try run.input(1)), floatParameters(try run.input(4))
+      )
+      let yScales = floatParameters(try run.input(6))
+      let yZeros = zeroPointParameters(try run.input(7))
+      let product = integers.product
+      let (m, n, k) = (product.m, product.n, product.k)
+      for row in 0..<(product.isEmpty ? 0 : product.batchCount * m) {
+        let (batch, i) = row.quotientAndRemainder(dividingBy: m)
+        let offset = product.offsets(batch)
+        let aBatch = k == 0 ? 0 : offset.a / (m * k)
+        let bBatch = k == 0 ? 0 : offset.b / (n * k)
+        let left = aScales[aScale.index(batch: aBatch, line: i, lineCount: m)]
+        let target = yScales[yScale.index(batch: batch, line: i, lineCount: m)]
+        let zero = Float(yZeros[yZero.index(batch: batch, line: i, lineCount: m)])
+        for j in 0..<n {
+          let right = bScales[bScale.index(batch: bBatch, line: j, lineCount: n)]
+          let scale = left * right / target
+          y[row * n + j] = quantized(
+            Float(sums[row * n + j]) * scale, zeroPoint: zero, as: Q.self)
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,100 @@
+// Attention against a plain loop in double, and equal bits in every batch.
+#include "check.h"
+
+typedef struct {
+  size_t length, head_size, heads;
+  bool bias, mask, causal, bf16;
+} attention_case;
+
+static void one_head(const attention_case *c, const slk_attention *a, size_t begin, size_t head,
+                     bool half) {
+  double weights[600];
+  for (size_t i = 0; i < c->length; i++) {
+    const float *q = a->q + (begin + i) * a->q_stride + head * c->head_size;
+    double most = -INFINITY, sum = 0, magnitude = 0;
+    for (size_t j = 0; j < c->length; j++) {
+      const float *k = a->k + (begin + j) * a->k_stride + head * c->head_size;
+      double dot = 0, terms = 0;
+      for (size_t l = 0; l < c->head_size; l++) {
+        dot += (double)q[l] * k[l], terms += fabs((double)q[l] * k[l]);
+      }
+      magnitude = fmax(magnitude, terms * a->scale + 1);
+      dot *= a->scale;
+      if (a->bias) dot += a->bias[head * a->bias_head_stride + i * a->bias_row_stride + j];
+      if (a->key_mask && !a->key_mask[begin + j]) dot = -INFINITY;
+      if (a->causal && j > i) dot = -INFINITY;
+      weights[j] = dot;
+      most = dot > most ? dot : most;
+    }
+    for (size_t j = 0; j < c->length; j++) {
+      weights[j] = most == -INFINITY ? 0 : exp(weights[j] - most);
+      sum += weights[j];
+    }
+    // A score errs by a few roundings of its terms, a weight by as much relatively, and |v| <= 3.
+    const double bound = half ? 6e-2 : 3 * 6e-8 * (4 * magnitude + 8);
+    for (size_t l = 0; l < c->head_size; l++) {
+      double e = 0;
+      for (size_t j = 0; j < c->length; j++) {
+        e += weights[j] * a->v[(begin + j) * a->v_stride + head * c->head_size + l];
+      }
+      if (sum > 0) e /= sum;
+      const float found = a->out[(begin + i) * a->out_stride + head * c->head_size + l];
+      CHECK(fabs(found - e) < bound,
+            "attention length %zu size %zu bf16 %d (%zu, %zu): %g, expected %g", c->length,
+                c->head_size, c->bf16, i, l, found, e);
+    }
+  }
+}
+
+static void one_case(const attention_case *c) {
+  const size_t before = 5, tokens = c->length + before, width = c->heads * c->head_size;
+  float *qkv = block(tokens * 3 * width * 4), *out = block(tokens * width * 4);
+  float *alone = block(tokens * width * 4),
+      *bias = block(c->heads * c->length * (c->length + 2) * 4);
+  uint8_t *mask = block(tokens);
+  fill(qkv, tokens * 3 * width, 4), fill(bias, c->heads * c->length * (c->length + 2), 5);
+  for (size_t i = 0; i < tokens; i++) mask[i] = i % 3 != 1;
+  for (size_t i = 0; i < tokens * 3 * width; i++) qkv[i] *= 3;
+  memset(out, 0xff, tokens * width * 4);
+  slk_attention a = {
+      .q = qkv, .k = qkv + width, .v = qkv + 2 * width,
+      .q_stride = 3 * width, .k_stride = 3 * width, .v_stride = 3 * width,
+      .out = out, .out_stride = width, .head_size = c->head_size,
+      .scale = 1.0f / sqrtf((float)c->head_size),
+      .bias = c->bias ? bias : NULL, .bias_head_stride = c->length * (c->length + 2),
+      .bias_row_stride = c->length + 2, .key_mask = c->mask ? mask : NULL,
+      .causal = c->causal, .bf16 = c->bf16,
+  };
+  void *scratch = block(slk_attention_scratch_bytes(c->length, c->head_size));
+  for (size_t head = 0; head < c->heads; head++) {
+    slk_attention_head(&a, before, tokens, head, scratch);
+    one_head(c, &a, before, head, c->bf16 && slk_cpu_has_bf16());
+  }
+  for (size_t i = 0; i < before * width; i++) CHECK(isnan(out[i]), "wrote into another sequence");
+  // The same tokens at the start of another buffer, heads in reverse, scratch as it was left.
+  memcpy(alone, out, tokens * width * 4);
+  float *moved = block(c->length * 3 * width * 4);
+  memcpy(moved, qkv + before * 3 * width, c->length * 3 * width * 4);
+  a.q = moved, a.k = moved + width, a.v = moved + 2 * width;
+  a.key_mask = c->mask ? mask + before : NULL;
+  for (size_t head = c->heads; head-- > 0;) slk_attention_head(&a, 0, c->length, head, scratch);
+  CHECK(!memcmp(out, alone + before * width, c->length * width * 4),
+        "bits depend on the batch, length %zu", c->length);
+  free(qkv), free(out), free(alone), free(bias), free(mask), free(scratch), free(moved);
+}
+
+void test_attention(void) {
+  const size_t sizes[] = {32, 64, 7, 48, 1};
+  for (size_t length = 1; length <= 70; length++) {
+    const unsigned v = (unsigned)length;
+    const attention_case c = {length, sizes[length % 5], 2, v & 1, v & 2, v & 4, v & 8};
+    one_case(&c);
+  }
+  for (unsigned v = 0; v < 16; v++) {
+    const attention_case c = {37, 32, 3, v & 1, v & 2, v & 4, v & 8};
+    one_case(&c);
+  }
+  one_case(&(attention_case){300, 64, 1, true, false, false, false});
+  one_case(&(attention_case){513, 32, 1, false, false, false, true});
+  one_case(&(attention_case){0, 32, 1, false, false, false, false});
+}
