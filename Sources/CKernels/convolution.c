@@ -29,6 +29,11 @@ static size_t slk_cut(const slk_convolution *s, size_t begin, size_t count, slk_
 static inline void slk_inside(ptrdiff_t start, size_t stride, size_t input, size_t count,
                               size_t *low, size_t *high) {
   const ptrdiff_t step = (ptrdiff_t)stride, extent = (ptrdiff_t)input;
+  if (start >= 0 && start + (ptrdiff_t)(count - 1) * step < extent) {
+    *low = 0;
+    *high = count;
+    return;
+  }
   const size_t first = start >= 0 ? 0 : (size_t)((-start + step - 1) / step);
   const size_t end = start >= extent ? 0 : (size_t)((extent - start + step - 1) / step);
   *low = slk_min(first, count);
@@ -95,6 +100,13 @@ size_t slk_convolution_depthwise_room(const slk_convolution *s) {
 void slk_convolution_depthwise_f32(const slk_convolution *shape, const float *x, const float *w,
                                    float bias, int32_t activation, float *y, float *room) {
   SLK_DISPATCH(convolution_depthwise, shape, x, w, bias, activation, y, room);
+}
+
+void slk_convolution_combine(const uint8_t *columns, size_t row_stride, int is_signed,
+                             int32_t zero_point, const int32_t *weights, size_t terms, size_t n,
+                             int32_t *sums) {
+  SLK_DISPATCH(convolution_combine, columns, row_stride, is_signed, zero_point, weights, terms, n,
+               sums);
 }
 
 void slk_requantise_u8(const int32_t *sums, size_t n, int32_t offset, float scale,
