@@ -17,7 +17,7 @@ SLK_INLINE void SLK_NAME(convolution_run)(const float *line, ptrdiff_t start, si
                                           size_t input, size_t count, float *out) {
   size_t low, high;
   slk_inside(start, stride, input, count, &low, &high);
-  for (size_t j = 0; j < low; j++) out[j] = 0.0f;
+  for (size_t j = 0; j < low; j += SLK_WIDTH) v_store_n(out + j, (vf)0.0f, low - j);
   if (stride == 1) {
     const float *from = line + start;
     size_t j = low;
@@ -33,7 +33,7 @@ SLK_INLINE void SLK_NAME(convolution_run)(const float *line, ptrdiff_t start, si
     }
     for (; j < high; j++) out[j] = line[start + (ptrdiff_t)(j * stride)];
   }
-  for (size_t j = high; j < count; j++) out[j] = 0.0f;
+  for (size_t j = high; j < count; j += SLK_WIDTH) v_store_n(out + j, (vf)0.0f, count - j);
 }
 
 static void SLK_NAME(convolution_pack)(const slk_convolution *s, const float *x, float *packed,

@@ -29,7 +29,7 @@ struct PackedIntegerConvolution: Sendable {
     let channels = geometry.groupCount * geometry.outputChannels
     let columns = slk_gemm_i8_panel_columns()
     let wanted = max(columns, (1 << 17) / terms / columns * columns)
-    chunk = min(geometry.outputPixels, isDepthwise ? max(48, (1 << 15) / terms / 48 * 48) : wanted)
+    chunk = min(geometry.outputPixels, isDepthwise ? max(256, (1 << 15) / terms / 256 * 256) : wanted)
     if isDepthwise {
       constantRows = nil
       weightRoom = 0
