@@ -9,7 +9,9 @@ let optimised: [CSetting] = [.unsafeFlags(["-O3", "-fno-math-errno", "-ffp-contr
 let package = Package(
   name: "stacklens",
   products: [
-    .library(name: "stacklens", type: .dynamic, targets: ["CABI"])
+    .library(name: "stacklens", type: .dynamic, targets: ["CABI"]),
+    // Opened on demand: the official ONNX checker, which brings libonnx and protobuf.
+    .library(name: "stacklens-onnx", type: .dynamic, targets: ["COnnx"]),
   ],
   targets: [
     .target(name: "CPlatform", cSettings: optimised),
@@ -21,11 +23,22 @@ let package = Package(
     .target(
       name: "Execution", dependencies: ["Operators", "Graphs", "Tensors", "Base", "CPlatform"]),
     .target(name: "Exchange", dependencies: ["Operators", "Graphs", "Tensors", "Base"]),
+    .target(
+      name: "COnnx",
+      cxxSettings: [
+        .define("ONNX_NAMESPACE", to: "onnx"), .define("ONNX_ML", to: "1"),
+        .unsafeFlags(["-O2", "-fvisibility=hidden", "-fvisibility-inlines-hidden"]),
+      ],
+      linkerSettings: [
+        .linkedLibrary("onnx"), .linkedLibrary("onnx_proto"), .linkedLibrary("protobuf"),
+      ]),
     .target(name: "CUnicode", cSettings: optimised),
     .target(name: "Text", dependencies: ["Base", "CUnicode"]),
     .target(
       name: "Insight",
-      dependencies: ["Execution", "Exchange", "Text", "Operators", "Graphs", "Tensors", "Base"]),
+      dependencies: [
+        "Execution", "Exchange", "Text", "Operators", "Graphs", "Tensors", "Base", "CKernels",
+      ]),
     .target(name: "CStackLens"),
     .target(
       name: "CABI",
@@ -34,7 +47,7 @@ let package = Package(
         "CStackLens", "CPlatform", "CKernels",
       ]),
     .testTarget(name: "BaseTests", dependencies: ["Base"]),
-    .testTarget(name: "TextTests", dependencies: ["Text"]),
+    .testTarget(name: "TextTests", dependencies: ["Text", "Base"], exclude: ["Golden"]),
     .testTarget(name: "TensorsTests", dependencies: ["Tensors"]),
     .testTarget(name: "GraphsTests", dependencies: ["Graphs"]),
     .testTarget(name: "OperatorsTests", dependencies: ["Operators"]),

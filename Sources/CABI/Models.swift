@@ -9,6 +9,12 @@ func model(_ handle: OpaquePointer?) throws(StackLensError) -> Model {
   try Handles.object(handle, as: ModelBox.self, "model").content
 }
 
+/// 0 stands for the default opset.
+func opset(_ number: Int32) throws(StackLensError) -> Int? {
+  guard number >= 0 else { throw .invalidArgument("opset \(number) is negative") }
+  return number == 0 ? nil : Int(number)
+}
+
 @_cdecl("sl_model_load") @implementation
 public func sl_model_load(
   _ path: UnsafePointer<CChar>?, _ outModel: UnsafeMutablePointer<OpaquePointer?>?
@@ -31,6 +37,31 @@ public func sl_model_load_bytes(
     let out = try required(outModel, "out_model")
     out.pointee = Handles.create(ModelBox(try ONNX.load(bytes: Array(bytes), folder: folder)))
   }
+}
+
+@_cdecl("sl_model_save") @implementation
+public func sl_model_save(
+  _ handle: OpaquePointer?, _ path: UnsafePointer<CChar>?, _ number: Int32
+) -> sl_status {
+  boundary { () throws(StackLensError) in
+    try ONNX.save(model(handle), to: text(path, "path"), opset: opset(number))
+  }
+}
+
+@_cdecl("sl_model_encode") @implementation
+public func sl_model_encode(
+  _ handle: OpaquePointer?, _ number: Int32, _ outBuffer: UnsafeMutablePointer<OpaquePointer?>?
+) -> sl_status {
+  boundary { () throws(StackLensError) in
+    let out = try required(outBuffer, "out_buffer")
+    out.pointee = Handles.create(
+      try ByteBuffer(try ONNX.encode(model(handle), opset: opset(number))))
+  }
+}
+
+@_cdecl("sl_model_check") @implementation
+public func sl_model_check(_ handle: OpaquePointer?) -> sl_status {
+  boundary { () throws(StackLensError) in _ = try model(handle).check() }
 }
 
 @_cdecl("sl_model_describe") @implementation

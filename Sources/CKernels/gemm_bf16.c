@@ -2,6 +2,7 @@
 #include "epilogue.h"
 #include "include/slk_gemm.h"
 #include "panels.h"
+#include "transpose.h"
 
 #define SLK_TEMPLATE "gemm_bf16.inc.h"
 #define SLK_AVX512_EXTRA ",avx512bf16"
@@ -14,25 +15,49 @@ size_t slk_gemm_bf16_packed_bytes(size_t k, size_t n) {
   return slk_gemm_f32_packed_bytes(slk_divide_up(k, 2), n);
 }
 
+enum { BLOCK = 32 };
+
+/// The pairs of `count` <= BLOCK elements of K, of the `width` <= 64 columns that begin at
+/// `column`.
+static void pack_block(const float *column, size_t count, size_t width, size_t row_stride,
+                       size_t column_stride, uint32_t *out, size_t stored) {
+  __attribute__((aligned(64))) uint16_t halves[64 * (BLOCK + 1)];
+  if (column_stride == 1) {
+    for (size_t i = 0; i < count; i++) {
+      slk_bf16_from_f32(column + i * row_stride, halves + i * 64, width);
+    }
+    if (count % 2) memset(halves + count * 64, 0, 64 * sizeof *halves);
+    for (size_t i = 0; i < count; i += 2) {
+      const uint16_t *low = halves + i * 64, *high = low + 64;
+      for (size_t j = 0; j < width; j++) out[i / 2 * stored + j] = low[j] | (uint32_t)high[j] << 16;
+    }
+    return;
+  }
+  float gathered[BLOCK];
+  for (size_t j = 0; j < width; j++) {
+    const float *source = column + j * column_stride;
+    for (size_t i = 0; i < count && row_stride != 1; i++) gathered[i] = source[i * row_stride];
+    slk_bf16_from_f32(row_stride == 1 ? source : gathered, halves + j * BLOCK, count);
+    if (count % 2) halves[j * BLOCK + count] = 0;
+  }
+  slk_transpose((const uint32_t *)(const void *)halves, BLOCK / 2, slk_divide_up(count, 2), width,
+                out, stored);
+}
+
 void slk_gemm_bf16_pack(const float *b, size_t k, size_t n, size_t row_stride,
                         size_t column_stride, void *packed, size_t panel_begin, size_t panel_end) {
   const size_t columns = slk_gemm_bf16_panel_columns(), units = slk_divide_up(k, 2);
   const size_t lanes = slk_tile_shape_of(slk_cpu.tier).width;
-  enum { BLOCK = 16 };
   for (size_t panel = panel_begin; panel < panel_end; panel++) {
     const size_t column = panel * columns, width = slk_min(columns, n - column);
     const size_t stored = slk_round_up(width, lanes);
     for (size_t first = 0; first < k; first += BLOCK) {
       const size_t count = slk_min(BLOCK, k - first);
-      uint16_t *out = (uint16_t *)packed + 2 * (column * units + first / 2 * stored);
-      memset(out, 0, slk_divide_up(count, 2) * stored * 4);
-      for (size_t j = 0; j < width; j++) {
-        const float *source = b + first * row_stride + (column + j) * column_stride;
-        float values[BLOCK];
-        uint16_t halves[BLOCK];
-        for (size_t i = 0; i < count; i++) values[i] = source[i * row_stride];
-        slk_bf16_from_f32(values, halves, count);
-        for (size_t i = 0; i < count; i++) out[2 * (i / 2 * stored + j) + i % 2] = halves[i];
+      uint32_t *out = (uint32_t *)packed + column * units + first / 2 * stored;
+      pack_block(b + first * row_stride + column * column_stride, count, width, row_stride,
+                 column_stride, out, stored);
+      for (size_t i = 0; i < slk_divide_up(count, 2) && width < stored; i++) {
+        memset(out + i * stored + width, 0, (stored - width) * sizeof *out);
       }
     }
   }

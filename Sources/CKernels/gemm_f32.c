@@ -1,6 +1,7 @@
 #include "epilogue.h"
 #include "include/slk_gemm.h"
 #include "panels.h"
+#include "transpose.h"
 
 #define SLK_TEMPLATE "gemm_f32.inc.h"
 #include "tiers.h"
@@ -38,7 +39,11 @@ void slk_gemm_f32_pack(const float *b, size_t k, size_t n, size_t row_stride, si
     }
     for (size_t block = 0; block < k; block += 16, out += 16 * stored) {
       const size_t count = slk_min(16, k - block);
-      for (size_t j = 0; j < width; j++) {
+      if (row_stride == 1) {
+        slk_transpose((const uint32_t *)(const void *)(source + block), column_stride, count, width,
+                      (uint32_t *)(void *)out, stored);
+      }
+      for (size_t j = 0; j < width && row_stride != 1; j++) {
         const float *from = source + j * column_stride + block * row_stride;
         for (size_t i = 0; i < count; i++) out[i * stored + j] = from[i * row_stride];
       }

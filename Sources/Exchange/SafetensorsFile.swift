@@ -15,6 +15,11 @@ public struct SafetensorsFile: Sendable {
   public let tensors: [String: Tensor]
   /// The entries of `__metadata__` in the order of the file.
   public let metadata: [KeyValue]
+  private let source: ByteSource
+
+  /// Lets the system take back the memory that pages of the file occupy; they are read again when
+  /// touched.
+  public func dropPages() { source.dropPages() }
 
   /// The tensor of that name, nil when the file has none.
   public subscript(name: String) -> Tensor? { tensors[name] }
@@ -86,6 +91,7 @@ public struct SafetensorsFile: Sendable {
       throw .formatError(
         "the tensors take \(position) bytes, the file holds \(bytes.count - start)")
     }
+    self.source = source
     names = entries.map(\.name)
     self.tensors = tensors
     self.metadata = metadata

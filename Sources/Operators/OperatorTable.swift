@@ -12,6 +12,7 @@ public enum OperatorTable {
     encoder,
     indexing,
     linear,
+    recurrent,
     quantization,
     sequence,
     shape,

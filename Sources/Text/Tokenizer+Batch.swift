@@ -16,9 +16,6 @@ public struct PackedTokens: Sendable, Equatable {
 }
 
 extension Tokenizer {
-  /// Runs a loop's body for 0..<count, on as many threads as it likes.
-  public typealias ParallelFor = (_ count: Int, _ body: @Sendable (Int) -> Void) -> Void
-
   /// Appends the ids of one text to a row of texts: the least work from text to model input.
   /// - Parameters:
   ///   - maxLength: most ids of a text, special ones included; nil for no limit.
@@ -54,13 +51,13 @@ extension Tokenizer {
   /// - Parameters:
   ///   - texts: UTF-8; the bytes must stay where they are during the call.
   ///   - maxLength: most ids of a text, special ones included; nil for no limit.
-  ///   - parallelFor: runs the work; nil for the calling thread.
+  ///   - parallel: the threads to work on.
   /// - Throws: the error of the first text that has one, naming it.
   public func packedIDs(
     utf8 texts: [UnsafeRawBufferPointer], maxLength: Int?, addsSpecialTokens: Bool = true,
-    parallelFor: ParallelFor? = nil
+    on parallel: Parallel = .serial
   ) throws(StackLensError) -> PackedTokens {
-    let rows = try Self.inChunks(texts.count, parallelFor) {
+    let rows = try Self.inChunks(texts.count, parallel) {
       (range: Range<Int>) throws(StackLensError) in
       var row = PackedTokens()
       var scratch = TokenizerScratch()
@@ -93,17 +90,17 @@ extension Tokenizer {
   /// - Parameters:
   ///   - texts: UTF-8; the bytes must stay where they are during the call.
   ///   - pairs: the second text of each; empty, or as many as there are texts.
-  ///   - parallelFor: runs the work; nil for the calling thread.
+  ///   - parallel: the threads to work on.
   /// - Throws: the error of the first text that has one, naming it; `.invalidArgument` if the
   ///   number of pairs is wrong.
   public func encodeBatch(
     utf8 texts: [UnsafeRawBufferPointer], pairs: [UnsafeRawBufferPointer] = [],
-    options: EncodingOptions = EncodingOptions(), parallelFor: ParallelFor? = nil
+    options: EncodingOptions = EncodingOptions(), on parallel: Parallel = .serial
   ) throws(StackLensError) -> [Encoding] {
     guard pairs.isEmpty || pairs.count == texts.count else {
       throw .invalidArgument("\(texts.count) texts, but \(pairs.count) second texts")
     }
-    let parts = try Self.inChunks(texts.count, parallelFor) {
+    let parts = try Self.inChunks(texts.count, parallel) {
       (range: Range<Int>) throws(StackLensError) in
       var encodings: [Encoding] = []
       encodings.reserveCapacity(range.count)
@@ -133,24 +130,17 @@ extension Tokenizer {
 
   /// Cuts 0..<count into ranges, makes a value of each, and returns the values in order.
   private static func inChunks<Value>(
-    _ count: Int, _ parallelFor: ParallelFor?,
+    _ count: Int, _ parallel: Parallel,
     _ make: (Range<Int>) throws(StackLensError) -> Value
   ) throws(StackLensError) -> [Value] {
     let chunks = (count + chunk - 1) / chunk
     var results = [Result<Value, StackLensError>?](repeating: nil, count: chunks)
-    withoutActuallyEscaping(make) { make in
-      results.withUnsafeMutableBufferPointer { buffer in
-        let slots = Slots(base: buffer.baseAddress, make: make)
-        let body: @Sendable (Int) -> Void = { index in
-          guard index >= 0, index < chunks else { return }
-          let range = index * chunk..<min((index + 1) * chunk, count)
-          slots.base?[index] = result { () throws(StackLensError) in try slots.make(range) }
-        }
-        if let parallelFor {
-          parallelFor(chunks, body)
-        } else {
-          for index in 0..<chunks { body(index) }
-        }
+    results.withUnsafeMutableBufferPointer { slots in
+      guard let base = slots.baseAddress else { return }
+      // Each slot is written by one call only.
+      parallel.forEach(chunks) { index in
+        let range = index * chunk..<min((index + 1) * chunk, count)
+        base[index] = result { () throws(StackLensError) in try make(range) }
       }
     }
     var values: [Value] = []
@@ -162,12 +152,5 @@ extension Tokenizer {
       values.append(try result.get())
     }
     return values
-  }
-
-  /// Where the parts of a batch go. Unchecked because each index is written by one call only, and
-  /// the work only reads what it captures.
-  private struct Slots<Value>: @unchecked Sendable {
-    let base: UnsafeMutablePointer<Result<Value, StackLensError>?>?
-    let make: (Range<Int>) throws(StackLensError) -> Value
   }
 }

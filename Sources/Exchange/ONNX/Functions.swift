@@ -86,7 +86,7 @@ extension Importer {
   final class Budget {
     private var nodeCount = 0
     private var nameByteCount = 0
-    private static let maximumNodeCount = 1_000_000
+    private static let maximumNodeCount = 200_000
     private static let maximumNameByteCount = 1 << 29
 
     func spendNode() throws(StackLensError) {

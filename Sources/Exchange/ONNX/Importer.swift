@@ -200,14 +200,14 @@ final class Importer {
 
   private func reportUnknown() throws(StackLensError) {
     guard !unknown.isEmpty else { return }
-    let lines = unknown.sorted { $0.key < $1.key }.map { name, nodes in
+    let lines = unknown.sorted { $0.key < $1.key }.prefix(100).map { name, nodes in
       let shown = nodes.prefix(5).joined(separator: ", ")
       return "\(name) (\(nodes.count == 1 ? "node" : "\(nodes.count) nodes:") \(shown)"
         + (nodes.count > 5 ? ", …)" : ")")
     }
     throw .unsupported(
-      "\(lines.count == 1 ? "an operator is" : "\(lines.count) operators are") not supported: "
-        + lines.joined(separator: "; "))
+      "\(unknown.count == 1 ? "an operator is" : "\(unknown.count) operators are") not supported: "
+        + lines.joined(separator: "; ") + (unknown.count > lines.count ? "; …" : ""))
   }
 
   /// A name like `name` that nothing uses yet.

@@ -31,6 +31,20 @@ public enum ONNX {
     try lifted(decode(ByteSource(copying: bytes), folder: folder))
   }
 
+  /// Reads a model file that is older than opset 7, by way of the official version converter.
+  /// - Throws: as `load`, and `.unsupported` when the converter is not installed or gives up.
+  public static func loadConverting(path: String) throws(StackLensError) -> Model {
+    var model = try decode(path: path)
+    guard let version = model.opsetImports[""], version < Opsets.oldest else {
+      return try lifted(model)
+    }
+    model.irVersion = max(model.irVersion, 3)
+    var encoder = ModelEncoder()
+    let bytes = try checkedSize(encoder.model(model)).joined()
+    let converted = try OfficialLibrary.open().convert(bytes, toOpset: Opsets.written)
+    return try lifted(decode(ByteSource(copying: converted), folder: nil))
+  }
+
   /// The model as the file has it, its structure checked and its nodes in order; operators are not
   /// looked at.
   static func decode(path: String) throws(StackLensError) -> Model {

@@ -15,7 +15,14 @@ struct Decomposition {
 
   /// Adds a node and returns the name of its output.
   mutating func apply(
-    _ opType: String, _ inputs: [String], _ attributes: [String: Attribute] = [:],
+    _ opType: String, _ inputs: [String], _ rewriter: inout Rewriter
+  ) -> String {
+    apply(opType, inputs, [:], &rewriter)
+  }
+
+  /// Adds a node with attributes and returns the name of its output.
+  mutating func apply(
+    _ opType: String, _ inputs: [String], _ attributes: [String: Attribute],
     _ rewriter: inout Rewriter
   ) -> String {
     let output = rewriter.fresh(opType.lowercased())

@@ -4,7 +4,8 @@ import Tensors
 
 extension OperatorTable {
   static let elementwise: [OperatorDefinition] =
-    unaryMath + activations + [.not, .bitwiseNot, .isNaN, .isInf, .identity]
+    unaryMath + activations + binaries + comparisons
+    + [.not, .bitwiseNot, .isNaN, .isInf, .identity]
 
   /// y = f(x) without parameters, on the element types that the standard names.
   static let unaryMath: [OperatorDefinition] = [
