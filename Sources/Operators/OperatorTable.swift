@@ -12,6 +12,7 @@ public enum OperatorTable {
     encoder,
     indexing,
     linear,
+    pooling,
     recurrent,
     normalization,
     quantization,
