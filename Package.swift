@@ -36,7 +36,9 @@ let package = Package(
     .target(name: "Text", dependencies: ["Base", "CUnicode"]),
     .target(
       name: "Insight",
-      dependencies: ["Execution", "Exchange", "Text", "Operators", "Graphs", "Tensors", "Base"]),
+      dependencies: [
+        "Execution", "Exchange", "Text", "Operators", "Graphs", "Tensors", "Base", "CKernels",
+      ]),
     .target(name: "CStackLens"),
     .target(
       name: "CABI",

@@ -12,6 +12,8 @@ public enum OperatorTable {
     encoder,
     indexing,
     linear,
+    pooling,
+    recurrent,
     normalization,
     quantization,
     reduction,

@@ -1,0 +1,267 @@
+import Base
+import CKernels
+import Tensors
+
+/// The float32 recurrence on packed weights. All steps of a block are projected by one product; then
+/// groups of items walk the block, each with a small product and vector gates a step. Every row
+/// of a product is computed alone, so the result does not depend on how items are grouped.
+struct PackedRecurrence: Sendable {
+  let layer: RecurrentLayer
+  private let inputWeights: Tensor?
+  private let hiddenWeights: Tensor?
+  private let inputBytes: Int
+  /// One direction's recurrent weights: all gates, or for GRU the gates z r and then h.
+  private let hiddenBytes: (gates: Int, candidate: Int)
+  private let scratchByteCount: Int
+  private let room: Room
+  /// Steps of one block.
+  private let blockSteps: Int
+  private let itemGroup: Int
+
+  /// Offsets of the parts of the work space.
+  private struct Room {
+    var inputWeights = 0
+    var hiddenWeights = 0
+    var bias = 0
+    var projection = 0
+    var hidden = 0
+    var cell = 0
+    var gates = 0
+    var spare = 0
+  }
+
+  private typealias Input = RecurrentLayer.Input
+
+  /// Nil for other types than float32.
+  init?(_ layer: RecurrentLayer, _ preparation: Preparation) throws(StackLensError) {
+    guard layer.elementType == .float32 else { return nil }
+    self.layer = layer
+    let (columns, size) = (layer.gateColumns, layer.hiddenSize)
+    let rows = layer.directions * layer.batch
+    inputBytes = try PackedProduct.packedByteCount(layer.inputSize, columns)
+    if layer.cell == .gru {
+      hiddenBytes = (
+        try PackedProduct.packedByteCount(size, 2 * size),
+        try PackedProduct.packedByteCount(size, size)
+      )
+    } else {
+      hiddenBytes = (try PackedProduct.packedByteCount(size, columns), 0)
+    }
+    let (inputBytes, hiddenBytes) = (inputBytes, hiddenBytes)
+    let parallel = preparation.parallel
+    inputWeights = try preparation.packed(
+      Input.w, layout: "recurrent input",
+      make: { (source) throws(StackLensError) in
+        let packed = try Tensor(
+          uninitialized: .uint8, Shape([layer.directions, inputBytes]))
+        Self.packInput(layer, source.floats, packed.base, inputBytes, parallel)
+        return packed
+      })
+    hiddenWeights = try preparation.packed(
+      Input.r, layout: "recurrent hidden \(layer.cell)",
+      make: { (source) throws(StackLensError) in
+        let packed = try Tensor(
+          uninitialized: .uint8,
+          Shape([layer.directions, hiddenBytes.gates + hiddenBytes.candidate]))
+        Self.packHidden(layer, source.floats, packed.base, hiddenBytes, parallel)
+        return packed
+      })
+
+    let stepFloats = max(1, try Shape([rows, columns]).count)
+    blockSteps = max(1, min(layer.steps, (1 << 20) / stepFloats))
+    let threads = max(1, preparation.threadCount)
+    let groupsWanted = max(1, (threads + layer.directions - 1) / layer.directions)
+    itemGroup = max(1, (layer.batch + groupsWanted - 1) / groupsWanted)
+    var plan = ScratchPlan()
+    var room = Room()
+    if inputWeights == nil {
+      room.inputWeights = try plan.reserve(layer.directions * inputBytes, of: UInt8.self)
+    }
+    if hiddenWeights == nil {
+      room.hiddenWeights = try plan.reserve(
+        layer.directions * (hiddenBytes.gates + hiddenBytes.candidate), of: UInt8.self)
+    }
+    room.bias = try plan.reserve(layer.directions * (columns + size), of: Float.self)
+    room.projection = try plan.reserve(
+      try Shape([blockSteps, rows, columns]).count, of: Float.self)
+    room.hidden = try plan.reserve(rows * size, of: Float.self)
+    room.cell = try plan.reserve(rows * size, of: Float.self)
+    room.gates = try plan.reserve(rows * columns, of: Float.self)
+    room.spare = try plan.reserve(rows * size, of: Float.self)
+    self.room = room
+    scratchByteCount = plan.byteCount
+  }
+
+  private static func packInput(
+    _ layer: RecurrentLayer, _ w: UnsafePointer<Float>, _ target: UnsafeMutableRawPointer,
+    _ byteCount: Int, _ parallel: Parallel
+  ) {
+    let (columns, inner) = (layer.gateColumns, layer.inputSize)
+    parallel.forEach(layer.directions) { direction in
+      slk_gemm_f32_pack(
+        w + direction * columns * inner, inner, columns, 1, inner, target + direction * byteCount,
+        0, slk_gemm_f32_panel_count(columns))
+    }
+  }
+
+  private static func packHidden(
+    _ layer: RecurrentLayer, _ r: UnsafePointer<Float>, _ target: UnsafeMutableRawPointer,
+    _ byteCount: (gates: Int, candidate: Int), _ parallel: Parallel
+  ) {
+    let size = layer.hiddenSize
+    let gates = layer.cell == .gru ? 2 * size : layer.gateColumns
+    parallel.forEach(layer.directions) { direction in
+      let source = r + direction * layer.gateColumns * size
+      let place = target + direction * (byteCount.gates + byteCount.candidate)
+      slk_gemm_f32_pack(source, size, gates, 1, size, place, 0, slk_gemm_f32_panel_count(gates))
+      if layer.cell == .gru {
+        slk_gemm_f32_pack(
+          source + gates * size, size, size, 1, size, place + byteCount.gates, 0,
+          slk_gemm_f32_panel_count(size))
+      }
+    }
+  }
+
+  var prepared: PreparedKernel {
+    PreparedKernel(scratchByteCount: scratchByteCount) { (run) throws(StackLensError) in
+      try self.run(run)
+    }
+  }
+
+  private func floats(_ run: Invocation, _ offset: Int) -> UnsafeMutablePointer<Float> {
+    (run.scratch + offset).assumingMemoryBound(to: Float.self)
+  }
+
+  private func run(_ run: Invocation) throws(StackLensError) {
+    let lengths = try layer.lengths(run.inputs)
+    let (x, w, r) = (try run.input(Input.x), try run.input(Input.w), try run.input(Input.r))
+    func optional(_ index: Int) -> UnsafePointer<Float>? {
+      guard index < run.inputs.count else { return nil }
+      return run.inputs[index].map { UnsafePointer($0.floats) }
+    }
+    if inputWeights == nil {
+      Self.packInput(
+        layer, w.floats, run.scratch + room.inputWeights, inputBytes, run.parallel)
+    }
+    if hiddenWeights == nil {
+      Self.packHidden(
+        layer, r.floats, run.scratch + room.hiddenWeights, hiddenBytes, run.parallel)
+    }
+    let inputPacked = inputWeights?.base ?? run.scratch + room.inputWeights
+    let hiddenPacked = hiddenWeights?.base ?? run.scratch + room.hiddenWeights
+    fillBias(floats(run, room.bias), optional(Input.b))
+    let (hidden, cell) = (floats(run, room.hidden), floats(run, room.cell))
+    gatherState(optional(Input.h), hidden)
+    gatherState(optional(Input.c), cell)
+    let groups = (layer.batch + itemGroup - 1) / itemGroup
+    let size = layer.hiddenSize
+    for first in stride(from: 0, to: layer.steps, by: blockSteps) {
+      let block = first..<min(layer.steps, first + blockSteps)
+      project(
+        x.floats, inputPacked, floats(run, room.bias), floats(run, room.projection), block,
+        run.parallel)
+      run.parallel.forEach(layer.directions * groups) { index in
+        let (direction, group) = (index / groups, index % groups)
+        let start = direction * layer.batch
+        let walk = PackedWalk(
+          layer: layer, direction: direction, lengths: lengths,
+          projection: floats(run, room.projection)
+            + direction * blockSteps * layer.batch * layer.gateColumns,
+          blockSteps: blockSteps, weights: hiddenPacked
+            + direction * (hiddenBytes.gates + hiddenBytes.candidate),
+          candidateWeights: hiddenPacked
+            + direction * (hiddenBytes.gates + hiddenBytes.candidate) + hiddenBytes.gates,
+          candidateBias: floats(run, room.bias)
+            + layer.directions * layer.gateColumns + direction * size,
+          peepholes: optional(Input.p).map { $0 + direction * 3 * size },
+          hidden: hidden + start * size, cell: cell + start * size,
+          gates: floats(run, room.gates) + start * layer.gateColumns,
+          spare: floats(run, room.spare) + start * size,
+          y: layer.wanted[0] ? run.outputs[0].floats : nil)
+        walk.run(block, items: group * itemGroup..<min(layer.batch, (group + 1) * itemGroup))
+      }
+    }
+    scatterState(hidden, lengths, run.outputs[1].floats)
+    if run.outputs.count > 2 { scatterState(cell, lengths, run.outputs[2].floats) }
+  }
+
+  /// Everything that is added to the gates whatever the state; after it, the bias inside the
+  /// bracket that GRU's reset gate scales.
+  private func fillBias(_ target: UnsafeMutablePointer<Float>, _ b: UnsafePointer<Float>?) {
+    let (columns, size) = (layer.gateColumns, layer.hiddenSize)
+    for direction in 0..<layer.directions {
+      let bias = target + direction * columns
+      let inner = target + layer.directions * columns + direction * size
+      guard let b else {
+        bias.update(repeating: 0, count: columns)
+        inner.update(repeating: 0, count: size)
+        continue
+      }
+      let source = b + direction * 2 * columns
+      for j in 0..<columns { bias[j] = source[j] + source[columns + j] }
+      if layer.appliesLinearBeforeReset {
+        for j in 0..<size {
+          bias[2 * size + j] = source[2 * size + j]
+          inner[j] = source[columns + 2 * size + j]
+        }
+      }
+    }
+  }
+
+  private func gatherState(_ source: UnsafePointer<Float>?, _ target: UnsafeMutablePointer<Float>) {
+    let size = layer.hiddenSize
+    for direction in 0..<layer.directions {
+      for item in 0..<layer.batch {
+        let row = target + (direction * layer.batch + item) * size
+        if let source {
+          row.update(from: source + layer.stateOffset(direction: direction, item: item), count: size)
+        } else {
+          row.update(repeating: 0, count: size)
+        }
+      }
+    }
+  }
+
+  private func scatterState(
+    _ source: UnsafePointer<Float>, _ lengths: [Int], _ target: UnsafeMutablePointer<Float>
+  ) {
+    let size = layer.hiddenSize
+    for direction in 0..<layer.directions {
+      for item in 0..<layer.batch {
+        let row = target + layer.stateOffset(direction: direction, item: item)
+        if lengths[item] == 0 {
+          row.update(repeating: 0, count: size)
+        } else {
+          row.update(from: source + (direction * layer.batch + item) * size, count: size)
+        }
+      }
+    }
+  }
+
+  /// x W + bias for the steps of a block, in the order in which each direction walks them.
+  private func project(
+    _ x: UnsafePointer<Float>, _ packed: UnsafeMutableRawPointer, _ bias: UnsafePointer<Float>,
+    _ target: UnsafeMutablePointer<Float>, _ block: Range<Int>, _ parallel: Parallel
+  ) {
+    let (columns, inner, batch) = (layer.gateColumns, layer.inputSize, layer.batch)
+    let panels = slk_gemm_f32_panel_count(columns)
+    // Rows of X that follow one another: all items of all steps, or all steps of one item.
+    let runs = layer.isBatchFirst ? batch : 1
+    let rows = layer.isBatchFirst ? block.count : block.count * batch
+    let tile = slk_gemm_tile_rows()
+    let chunk = max(tile, (max(1, (1 << 15) / max(1, inner)) / tile) * tile)
+    let chunks = (rows + chunk - 1) / chunk
+    parallel.forEach(layer.directions * runs * chunks) { index in
+      let (direction, rest) = (index / (runs * chunks), index % (runs * chunks))
+      let (item, part) = (rest / chunks, rest % chunks)
+      let firstStep = layer.isReversed[direction] ? layer.steps - block.upperBound : block.lowerBound
+      let source = x + layer.xRow(step: firstStep, item: item) * inner
+      let place = target + (direction * blockSteps * batch + item * rows) * columns
+      var epilogue = slk_epilogue_none()
+      epilogue.bias = bias + direction * columns
+      slk_gemm_f32(
+        inner, columns, source, inner, packed + direction * inputBytes, place, columns, &epilogue,
+        part * chunk, min(rows, (part + 1) * chunk), 0, panels)
+    }
+  }
+}

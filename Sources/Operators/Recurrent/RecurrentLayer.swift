@@ -1,0 +1,218 @@
+import Base
+import Graphs
+import Tensors
+
+/// The three recurrent cells of ONNX.
+enum RecurrentCell: Sendable {
+  case rnn, gru, lstm
+
+  /// Gates in the order of the weights: LSTM i o f c, GRU z r h.
+  var gateCount: Int {
+    switch self {
+    case .rnn: 1
+    case .gru: 3
+    case .lstm: 4
+    }
+  }
+
+  /// LSTM f g h, GRU f g, RNN f.
+  var defaultActivations: [RecurrentActivation] {
+    switch self {
+    case .rnn: [.tanh]
+    case .gru: [.sigmoid, .tanh]
+    case .lstm: [.sigmoid, .tanh, .tanh]
+    }
+  }
+}
+
+/// A recurrent node over concrete shapes, checked once.
+struct RecurrentLayer: Sendable {
+  let cell: RecurrentCell
+  let elementType: ElementType
+  let steps: Int
+  let batch: Int
+  let inputSize: Int
+  let hiddenSize: Int
+  /// For each direction, whether it reads the steps from the last to the first.
+  let isReversed: [Bool]
+  let activations: [[RecurrentActivation]]
+  /// Bound of the gates' sums; infinite for none.
+  let clip: Float
+  let isBatchFirst: Bool
+  let couplesForgetToInput: Bool
+  let appliesLinearBeforeReset: Bool
+  /// Which of Y, Y_h and Y_c the node names.
+  let wanted: [Bool]
+
+  var directions: Int { isReversed.count }
+  /// Columns of the gates of one direction.
+  var gateColumns: Int { cell.gateCount * hiddenSize }
+
+  enum Input {
+    static let (x, w, r, b, lengths, h, c, p) = (0, 1, 2, 3, 4, 5, 6, 7)
+  }
+
+  init(
+    _ cell: RecurrentCell, _ view: some NodeView, inputs: [TensorType?]
+  ) throws(StackLensError) {
+    func input(_ index: Int) -> TensorType? { index < inputs.count ? inputs[index] : nil }
+    guard let x = input(Input.x), let w = input(Input.w), let r = input(Input.r) else {
+      throw .invalidArgument("inputs X, W and R are needed")
+    }
+    guard x.elementType.isFloat else {
+      throw .typeMismatch("input X is \(x.elementType.name), expected a float type")
+    }
+    self.cell = cell
+    elementType = x.elementType
+    switch try view.string("direction").lowercased() {
+    case "forward": isReversed = [false]
+    case "reverse": isReversed = [true]
+    case "bidirectional": isReversed = [false, true]
+    case let other:
+      throw .invalidArgument(
+        "attribute 'direction' is '\(other)', expected forward, reverse or bidirectional")
+    }
+    let layout = try view.int("layout")
+    guard layout == 0 || layout == 1 else {
+      throw .invalidArgument("attribute 'layout' is \(layout), expected 0 or 1")
+    }
+    isBatchFirst = layout == 1
+    guard x.rank == 3, w.rank == 3, r.rank == 3 else {
+      throw .shapeMismatch("X \(x.shape), W \(w.shape) and R \(r.shape) must have rank 3")
+    }
+    steps = isBatchFirst ? x.shape[1] : x.shape[0]
+    batch = isBatchFirst ? x.shape[0] : x.shape[1]
+    inputSize = x.shape[2]
+    hiddenSize = r.shape[2]
+    if view.has("hidden_size"), try view.int("hidden_size") != hiddenSize {
+      throw .shapeMismatch(
+        "attribute 'hidden_size' is \(try view.int("hidden_size")) but R is \(r.shape)")
+    }
+    let (columns, overflow) = hiddenSize.multipliedReportingOverflow(by: 8)
+    guard !overflow, columns < Int.max / 8 else { throw .shapeMismatch("R \(r.shape) is too large") }
+    activations = try RecurrentActivation.read(
+      view, gates: cell.defaultActivations, directions: isReversed.count)
+    clip = view.has("clip") ? try view.float("clip") : .infinity
+    guard clip > 0 else { throw .invalidArgument("attribute 'clip' is \(clip), expected above 0") }
+    couplesForgetToInput = cell == .lstm ? try view.flag("input_forget") : false
+    appliesLinearBeforeReset = cell == .gru ? try view.flag("linear_before_reset") : false
+    wanted = (0..<3).map { $0 < view.node.outputs.count && !view.node.outputs[$0].isEmpty }
+    try check(inputs)
+  }
+
+  private func check(_ inputs: [TensorType?]) throws(StackLensError) {
+    let gates = cell.gateCount
+    let state = isBatchFirst
+      ? [batch, directions, hiddenSize] : [directions, batch, hiddenSize]
+    let expected: [(name: String, dims: [Int])] = [
+      ("X", isBatchFirst ? [batch, steps, inputSize] : [steps, batch, inputSize]),
+      ("W", [directions, gates * hiddenSize, inputSize]),
+      ("R", [directions, gates * hiddenSize, hiddenSize]),
+      ("B", [directions, 2 * gates * hiddenSize]), ("sequence_lens", [batch]),
+      ("initial_h", state), ("initial_c", state), ("P", [directions, 3 * hiddenSize]),
+    ]
+    for (index, type) in inputs.enumerated() {
+      guard let type else { continue }
+      let (name, dims) = expected[index]
+      guard type.shape.dims == dims else {
+        throw .shapeMismatch("input \(name) has shape \(type.shape), expected \(dims)")
+      }
+      let wantedType = index == Input.lengths ? ElementType.int32 : elementType
+      guard type.elementType == wantedType else {
+        throw .typeMismatch(
+          "input \(name) is \(type.elementType.name), expected \(wantedType.name)")
+      }
+    }
+  }
+
+  /// Y, Y_h and, for LSTM, Y_c.
+  func outputTypes() throws(StackLensError) -> [TensorType] {
+    let all = isBatchFirst
+      ? [batch, steps, directions, hiddenSize] : [steps, directions, batch, hiddenSize]
+    let last = isBatchFirst ? [batch, directions, hiddenSize] : [directions, batch, hiddenSize]
+    let state = TensorType(elementType, try Shape(last))
+    return [TensorType(elementType, try Shape(all)), state] + (cell == .lstm ? [state] : [])
+  }
+
+  /// Index of the first element of a row of X, counted in rows.
+  func xRow(step: Int, item: Int) -> Int {
+    isBatchFirst ? item * steps + step : step * batch + item
+  }
+
+  /// Offset in Y.
+  func outputOffset(step: Int, direction: Int, item: Int) -> Int {
+    let row = isBatchFirst
+      ? (item * steps + step) * directions + direction
+      : (step * directions + direction) * batch + item
+    return row * hiddenSize
+  }
+
+  /// Offset in the initial and final states.
+  func stateOffset(direction: Int, item: Int) -> Int {
+    (isBatchFirst ? item * directions + direction : direction * batch + item) * hiddenSize
+  }
+
+  /// Steps of every item, held against the steps there are.
+  func lengths(_ inputs: [Tensor?]) throws(StackLensError) -> [Int] {
+    guard Input.lengths < inputs.count, let tensor = inputs[Input.lengths] else {
+      return Array(repeating: steps, count: batch)
+    }
+    let lengths = try tensor.integers()
+    for (item, length) in lengths.enumerated() where length < 0 || length > steps {
+      throw .invalidArgument("sequence_lens[\(item)] is \(length), X has \(steps) steps")
+    }
+    return lengths
+  }
+}
+
+extension OperatorTable {
+  static let recurrent: [OperatorDefinition] = [.rnn, .gru, .lstm]
+}
+
+extension OperatorDefinition {
+  /// What the three recurrent operators share.
+  static func recurrent(
+    _ name: String, _ cell: RecurrentCell, versions: [Int], attributes: [AttributeSpec],
+    samples: [Sample]
+  ) -> OperatorDefinition {
+    OperatorDefinition(
+      name, versions: versions, inputs: 3...(cell == .lstm ? 8 : 6),
+      outputs: 0...(cell == .lstm ? 3 : 2),
+      attributes: [
+        .optional("activation_alpha", .floats), .optional("activation_beta", .floats),
+        .optional("activations", .strings), .optional("clip", .float),
+        .string("direction", default: "forward"), .optional("hidden_size", .int),
+        .int("layout", default: 0),
+      ] + attributes,
+      infer: { (context) throws(StackLensError) in
+        try RecurrentLayer(cell, context, inputs: context.inputs).outputTypes()
+      },
+      execution: .kernels([
+        Kernel("packed") { (preparation) throws(StackLensError) in
+          let layer = try RecurrentLayer(cell, preparation, inputs: preparation.inputs)
+          return try PackedRecurrence(layer, preparation)?.prepared
+        },
+        .reference { (preparation) throws(StackLensError) in
+          let layer = try RecurrentLayer(cell, preparation, inputs: preparation.inputs)
+          return layer.elementType == .float64
+            ? try layer.reference(Double.self, preparation)
+            : try layer.reference(Float.self, preparation)
+        },
+      ]),
+      lift: { (node, opset, _) throws(StackLensError) in
+        var node = node
+        if opset < 7 { node.attributes["output_sequence"] = nil }
+        return [node]
+      },
+      lower: { (node, opset, _) throws(StackLensError) in
+        var node = node
+        if opset < 14, case .int(let layout)? = node.attributes.removeValue(forKey: "layout"),
+          layout != 0
+        {
+          throw .unsupported("layout \(layout) needs opset 14, opset \(opset) is asked for")
+        }
+        return [node]
+      },
+      samples: samples)
+  }
+}
