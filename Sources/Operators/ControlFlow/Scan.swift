@@ -36,7 +36,9 @@ extension OperatorDefinition {
       var sources: [Slices] = []
       for index in 0..<scanned {
         let tensor = try context.tensor(stateCount + index)
-        sources.append(Slices(tensor, axis: try tensor.shape.axis(inputAxes[index])))
+        let axis = try tensor.shape.axis(inputAxes[index])
+        try requireWalkable(tensor.shape[axis], tensor.shape)
+        sources.append(Slices(tensor, axis: axis))
       }
       let rounds = sources[0].count
       for (index, source) in sources.enumerated() where source.count != rounds {
