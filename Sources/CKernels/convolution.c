@@ -8,7 +8,7 @@ typedef struct {
   size_t z, y, x, count, at;
 } slk_segment;
 
-enum { SLK_MOST_COLUMNS = 48 };
+enum { SLK_MOST_COLUMNS = 48, SLK_BYTE_COLUMNS = 256 };
 
 /// Cuts pixels [begin, begin + count) at the ends of output rows.
 static size_t slk_cut(const slk_convolution *s, size_t begin, size_t count, slk_segment *segments) {
@@ -29,6 +29,11 @@ static size_t slk_cut(const slk_convolution *s, size_t begin, size_t count, slk_
 static inline void slk_inside(ptrdiff_t start, size_t stride, size_t input, size_t count,
                               size_t *low, size_t *high) {
   const ptrdiff_t step = (ptrdiff_t)stride, extent = (ptrdiff_t)input;
+  if (start >= 0 && start + (ptrdiff_t)(count - 1) * step < extent) {
+    *low = 0;
+    *high = count;
+    return;
+  }
   const size_t first = start >= 0 ? 0 : (size_t)((-start + step - 1) / step);
   const size_t end = start >= extent ? 0 : (size_t)((extent - start + step - 1) / step);
   *low = slk_min(first, count);
@@ -55,9 +60,9 @@ void slk_convolution_columns_u8(const slk_convolution *shape, const uint8_t *x, 
                                 size_t pixel_end) {
   const slk_convolution *s = shape;
   const size_t line = s->input[2], plane = s->input[1] * line, volume = s->input[0] * plane;
-  slk_segment segments[SLK_MOST_COLUMNS];
-  for (size_t begin = pixel_begin; begin < pixel_end; begin += SLK_MOST_COLUMNS) {
-    const size_t width = slk_min(SLK_MOST_COLUMNS, pixel_end - begin);
+  slk_segment segments[SLK_BYTE_COLUMNS];
+  for (size_t begin = pixel_begin; begin < pixel_end; begin += SLK_BYTE_COLUMNS) {
+    const size_t width = slk_min(SLK_BYTE_COLUMNS, pixel_end - begin);
     const size_t number = slk_cut(s, begin, width, segments);
     uint8_t *row = columns + (begin - pixel_begin);
     for (size_t c = 0; c < s->channels; c++) {
@@ -71,13 +76,18 @@ void slk_convolution_columns_u8(const slk_convolution *shape, const uint8_t *x, 
               const ptrdiff_t y = (ptrdiff_t)(part->y * s->stride[1] + ky * s->dilation[1]) - s->pad[1];
               const ptrdiff_t start =
                   (ptrdiff_t)(part->x * s->stride[2] + kx * s->dilation[2]) - s->pad[2];
-              memset(out, zero_point, part->count);
-              if ((size_t)z >= s->input[0] || (size_t)y >= s->input[1]) continue;
-              size_t low, high;
-              slk_inside(start, s->stride[2], line, part->count, &low, &high);
-              const uint8_t *from = x + c * volume + (size_t)z * plane + (size_t)y * line;
-              for (size_t j = low; j < high; j++) {
-                out[j] = from[start + (ptrdiff_t)(j * s->stride[2])];
+              size_t low = 0, high = 0;
+              if ((size_t)z < s->input[0] && (size_t)y < s->input[1]) {
+                slk_inside(start, s->stride[2], line, part->count, &low, &high);
+              }
+              if (high < part->count) memset(out + high, zero_point, part->count - high);
+              if (low) memset(out, zero_point, low);
+              if (low == high) continue;
+              const uint8_t *from = x + c * volume + (size_t)z * plane + (size_t)y * line + start;
+              if (s->stride[2] == 1) {
+                memcpy(out + low, from + low, high - low);
+              } else {
+                for (size_t j = low; j < high; j++) out[j] = from[j * s->stride[2]];
               }
             }
           }
@@ -95,6 +105,13 @@ size_t slk_convolution_depthwise_room(const slk_convolution *s) {
 void slk_convolution_depthwise_f32(const slk_convolution *shape, const float *x, const float *w,
                                    float bias, int32_t activation, float *y, float *room) {
   SLK_DISPATCH(convolution_depthwise, shape, x, w, bias, activation, y, room);
+}
+
+void slk_convolution_combine(const uint8_t *columns, size_t row_stride, int is_signed,
+                             int32_t zero_point, const int32_t *weights, size_t terms, size_t n,
+                             int32_t *sums) {
+  SLK_DISPATCH(convolution_combine, columns, row_stride, is_signed, zero_point, weights, terms, n,
+               sums);
 }
 
 void slk_requantise_u8(const int32_t *sums, size_t n, int32_t offset, float scale,

@@ -1,20 +1,39 @@
 // Convolution kernels of one tier; see slk_convolution.h.
 
+/// Every second element of the 2 * SLK_WIDTH from p.
+SLK_INLINE vf SLK_NAME(load_even)(const float *p) {
+  const vf a = v_load(p), b = v_load(p + SLK_WIDTH);
+#if SLK_WIDTH == 16
+  return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+#elif SLK_WIDTH == 8
+  return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14);
+#else
+  return __builtin_shufflevector(a, b, 0, 2, 4, 6);
+#endif
+}
+
 /// Elements [0, count) of a packed row: the inputs at start, start + stride, …; zero outside the line.
 SLK_INLINE void SLK_NAME(convolution_run)(const float *line, ptrdiff_t start, size_t stride,
                                           size_t input, size_t count, float *out) {
   size_t low, high;
   slk_inside(start, stride, input, count, &low, &high);
-  for (size_t j = 0; j < low; j++) out[j] = 0.0f;
+  for (size_t j = 0; j < low; j += SLK_WIDTH) v_store_n(out + j, (vf)0.0f, low - j);
   if (stride == 1) {
     const float *from = line + start;
     size_t j = low;
     for (; j + SLK_WIDTH <= high; j += SLK_WIDTH) v_store(out + j, v_load(from + j));
     if (j < high) v_store_n(out + j, v_load_n(from + j, high - j), high - j);
   } else {
-    for (size_t j = low; j < high; j++) out[j] = line[start + (ptrdiff_t)(j * stride)];
+    size_t j = low;
+    if (stride == 2) {
+      // One more element follows, so that the odd last one of the vectors lies in the line too.
+      for (; j + SLK_WIDTH < high; j += SLK_WIDTH) {
+        v_store(out + j, SLK_NAME(load_even)(line + start + (ptrdiff_t)(2 * j)));
+      }
+    }
+    for (; j < high; j++) out[j] = line[start + (ptrdiff_t)(j * stride)];
   }
-  for (size_t j = high; j < count; j++) out[j] = 0.0f;
+  for (size_t j = high; j < count; j += SLK_WIDTH) v_store_n(out + j, (vf)0.0f, count - j);
 }
 
 static void SLK_NAME(convolution_pack)(const slk_convolution *s, const float *x, float *packed,
@@ -86,6 +105,7 @@ static void SLK_NAME(convolution_depthwise)(const slk_convolution *s, const floa
   const size_t lines = (s->output[1] - 1) * s->stride[1] + (s->kernel[1] - 1) * s->dilation[1] + 1;
   const size_t out_plane = s->output[1] * s->output[2];
   const size_t taps = s->kernel[1] * s->kernel[2];
+  const size_t phase_step = s->dilation[2] % stride, shift_step = s->dilation[2] / stride;
   for (size_t z = 0; z < s->output[0]; z++) {
     float *target = y + z * out_plane;
     for (size_t i = 0; i < out_plane; i++) target[i] = 0.0f;
@@ -101,14 +121,20 @@ static void SLK_NAME(convolution_depthwise)(const slk_convolution *s, const floa
           vf sums[4];
           SLK_UNROLL for (int j = 0; j < 4; j++) {
             const size_t at = (size_t)j * SLK_WIDTH;
-            sums[j] = at < rest ? v_load_n(out + column + at, rest - at) : (vf)0.0f;
+            sums[j] = kz && at < rest ? v_load_n(out + column + at, rest - at) : (vf)0.0f;
           }
           const float *weight = w + kz * taps;
           for (size_t ky = 0; ky < s->kernel[1]; ky++) {
             const float *base = source + ky * s->dilation[1] * stride * length + column;
+            size_t phase = 0, shift = 0;
             for (size_t kx = 0; kx < s->kernel[2]; kx++) {
-              const size_t shift = kx * s->dilation[2];
-              const float *in = base + shift % stride * length + shift / stride;
+              const float *in = base + phase * length + shift;
+              phase += phase_step;
+              shift += shift_step;
+              if (phase >= stride) {
+                phase -= stride;
+                shift++;
+              }
               const vf factor = v_set(*weight++);
               SLK_UNROLL for (int j = 0; j < 4; j++) {
                 sums[j] = v_fma(v_load(in + (size_t)j * SLK_WIDTH), factor, sums[j]);
@@ -124,6 +150,22 @@ static void SLK_NAME(convolution_depthwise)(const slk_convolution *s, const floa
     }
     for (size_t i = 0; i < out_plane; i++) target[i] += bias;
     if (activation) SLK_NAME(slk_unary)(activation, target, target, out_plane, 1.0f, 0.0f);
+  }
+}
+
+static void SLK_NAME(convolution_combine)(const uint8_t *columns, size_t row_stride, int is_signed,
+                                          int32_t zero_point, const int32_t *weights, size_t terms,
+                                          size_t n, int32_t *sums) {
+  memset(sums, 0, n * sizeof *sums);
+  uint32_t *totals = (uint32_t *)sums;
+  for (size_t i = 0; i < terms; i++) {
+    const uint8_t *row = columns + i * row_stride;
+    const uint32_t weight = (uint32_t)weights[i], zero = (uint32_t)zero_point;
+    if (is_signed) {
+      for (size_t j = 0; j < n; j++) totals[j] += ((uint32_t)(int8_t)row[j] - zero) * weight;
+    } else {
+      for (size_t j = 0; j < n; j++) totals[j] += ((uint32_t)row[j] - zero) * weight;
+    }
   }
 }
 

@@ -29,6 +29,12 @@ size_t slk_convolution_depthwise_room(const slk_convolution *shape);
 void slk_convolution_depthwise_f32(const slk_convolution *shape, const float *x, const float *w,
                                    float bias, int32_t activation, float *y, float *room);
 
+/// sums[j] = sum over i < terms of weights[i] * column element (i, j), modulo 2^32; the columns are
+/// bytes as slk_convolution_columns_u8 writes them, less `zero_point`.
+void slk_convolution_combine(const uint8_t *columns, size_t row_stride, int is_signed,
+                             int32_t zero_point, const int32_t *weights, size_t terms, size_t n,
+                             int32_t *sums);
+
 /// y = saturate(round((sum + offset) * scale) + zero_point), halves to even, into [low, high].
 void slk_requantise_u8(const int32_t *sums, size_t n, int32_t offset, float scale,
                        int32_t zero_point, int32_t low, int32_t high, uint8_t *y);
