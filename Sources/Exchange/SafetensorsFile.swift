@@ -66,7 +66,9 @@ public struct SafetensorsFile: Sendable {
         throw error.within("tensor '\(member.key)'")
       }
     }
-    entries.sort { ($0.range.lowerBound, $0.range.upperBound) < ($1.range.lowerBound, $1.range.upperBound) }
+    entries.sort {
+      ($0.range.lowerBound, $0.range.upperBound) < ($1.range.lowerBound, $1.range.upperBound)
+    }
     var position = 0
     var tensors: [String: Tensor] = [:]
     for entry in entries {
@@ -104,7 +106,8 @@ public struct SafetensorsFile: Sendable {
     var metadata: [KeyValue] = []
     for member in object.members {
       guard let text = member.value.stringValue else {
-        throw .formatError("__metadata__ '\(member.key)' is \(member.value.kind), expected a string")
+        throw .formatError(
+          "__metadata__ '\(member.key)' is \(member.value.kind), expected a string")
       }
       metadata.append(KeyValue(member.key, text))
     }

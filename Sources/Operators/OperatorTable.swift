@@ -12,8 +12,11 @@ public enum OperatorTable {
     encoder,
     indexing,
     linear,
+    pooling,
     recurrent,
+    normalization,
     quantization,
+    reduction,
     sequence,
     shape,
   ].flatMap { $0 }

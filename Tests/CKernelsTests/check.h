@@ -58,5 +58,6 @@ void test_gemm_i8(void);
 void test_elementwise(void);
 void test_rows(void);
 void test_attention(void);
+void test_move(void);
 
 #endif

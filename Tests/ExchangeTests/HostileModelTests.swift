@@ -157,7 +157,8 @@ struct HostileModelTests {
         "Reshape", inputs: ["x", "x"], outputs: ["y"], attributes: ["allowzero": .string("1")],
         name: "bad"),
       Node("Constant", inputs: [], outputs: ["y"], name: "bad"),
-      Node("Relu", inputs: ["x"], outputs: ["y"], attributes: ["a": .reference("b", kind: 1)],
+      Node(
+        "Relu", inputs: ["x"], outputs: ["y"], attributes: ["a": .reference("b", kind: 1)],
         name: "bad"),
     ] {
       let error = failure { () throws(StackLensError) in

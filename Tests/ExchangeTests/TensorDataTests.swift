@@ -78,10 +78,11 @@ struct TensorDataTests {
     #expect(try scalar.elements(as: Int64.self) == [42] && scalar.rank == 0)
   }
 
-  @Test(arguments: [
-    ([-1], 4), ([Int64.max, Int64.max], 4), ([1 << 40, 1 << 40], 0), ([3], 8), ([2], 9), ([], 0),
-    ([1 << 61], 8), ([Int64.min], 0),
-  ] as [([Int64], Int)])
+  @Test(
+    arguments: [
+      ([-1], 4), ([Int64.max, Int64.max], 4), ([1 << 40, 1 << 40], 0), ([3], 8), ([2], 9), ([], 0),
+      ([1 << 61], 8), ([Int64.min], 0),
+    ] as [([Int64], Int)])
   func refusesRawDataOfAnotherSize(dims: [Int64], byteCount: Int) {
     let error = failure { () throws(StackLensError) in
       _ = try SmallModels.tensor { writer in
@@ -96,18 +97,65 @@ struct TensorDataTests {
 
   @Test func refusesWrongCountsAndPlaces() {
     let cases: [(inout WireWriter) -> Void] = [
-      { $0.integers(1, [3]); $0.integer(2, 1); $0.floats(4, [1, 2]) },
-      { $0.integers(1, [1]); $0.integer(2, 1); $0.integers(7, [1]) },
-      { $0.integers(1, [1]); $0.integer(2, 1); $0.floats(4, [1]); $0.string(9, "abcd") },
-      { $0.integers(1, [1]); $0.integer(2, 3); $0.integers(5, [300]) },
-      { $0.integers(1, [1]); $0.integer(2, 12); $0.integers(11, [-1]) },
-      { $0.integers(1, [1]); $0.integer(2, 8); $0.string(9, "a") },
-      { $0.integers(1, [1]); $0.integer(2, 1); $0.integer(4, 1) },
-      { $0.integers(1, [1]); $0.integer(2, 0) },
-      { $0.integers(1, [1]); $0.integer(2, 99) },
-      { $0.integers(1, [1]); $0.integer(2, 1); $0.integer(14, 2) },
-      { $0.integers(1, [1]); $0.integer(2, 1); $0.string(4, "abc") },
-      { $0.integers(1, Array(repeating: 1, count: 65)); $0.integer(2, 1); $0.floats(4, [1]) },
+      {
+        $0.integers(1, [3])
+        $0.integer(2, 1)
+        $0.floats(4, [1, 2])
+      },
+      {
+        $0.integers(1, [1])
+        $0.integer(2, 1)
+        $0.integers(7, [1])
+      },
+      {
+        $0.integers(1, [1])
+        $0.integer(2, 1)
+        $0.floats(4, [1])
+        $0.string(9, "abcd")
+      },
+      {
+        $0.integers(1, [1])
+        $0.integer(2, 3)
+        $0.integers(5, [300])
+      },
+      {
+        $0.integers(1, [1])
+        $0.integer(2, 12)
+        $0.integers(11, [-1])
+      },
+      {
+        $0.integers(1, [1])
+        $0.integer(2, 8)
+        $0.string(9, "a")
+      },
+      {
+        $0.integers(1, [1])
+        $0.integer(2, 1)
+        $0.integer(4, 1)
+      },
+      {
+        $0.integers(1, [1])
+        $0.integer(2, 0)
+      },
+      {
+        $0.integers(1, [1])
+        $0.integer(2, 99)
+      },
+      {
+        $0.integers(1, [1])
+        $0.integer(2, 1)
+        $0.integer(14, 2)
+      },
+      {
+        $0.integers(1, [1])
+        $0.integer(2, 1)
+        $0.string(4, "abc")
+      },
+      {
+        $0.integers(1, Array(repeating: 1, count: 65))
+        $0.integer(2, 1)
+        $0.floats(4, [1])
+      },
     ]
     for (index, fields) in cases.enumerated() {
       let error = failure { () throws(StackLensError) in _ = try SmallModels.tensor(fields) }

@@ -236,7 +236,8 @@ final class FunctionLibrary {
         throw .formatError("output '\(formal)' of the function is an input that is left out")
       }
       identities.append(
-        Node("Identity", inputs: [names[formal]], outputs: [actual], name: names.prefixed("identity")))
+        Node(
+          "Identity", inputs: [names[formal]], outputs: [actual], name: names.prefixed("identity")))
     }
     let call = Importer.FunctionCall(function: function, attributes: node.attributes)
     return Importer.Frame(nodes: function.nodes, names: names, call: call, epilogue: identities)

@@ -164,10 +164,15 @@ struct ConvolutionGeometry: Sendable {
       batch: x[0], groupCount: x[1], inputChannels: 1, outputChannels: 1,
       axes: [ConvolutionAxis](repeating: ConvolutionAxis(), count: 3), rank: rank)
     let strides = try listed(view, "strides", rank, default: 1, atLeast: 1)
+    let dilations = try listed(view, "dilations", rank, default: 1, atLeast: 1)
     for index in 0..<rank {
-      guard x[index + 2] < limit else { throw .unsupported("pooling over \(x)") }
+      let reach = (kernel[index] - 1).multipliedReportingOverflow(by: dilations[index])
+      guard x[index + 2] < limit, !reach.overflow, reach.partialValue < limit else {
+        throw .unsupported("pooling over \(x) with kernel \(kernel) dilated by \(dilations)")
+      }
       result.axes[3 - rank + index] = ConvolutionAxis(
-        input: x[index + 2], kernel: kernel[index], stride: strides[index])
+        input: x[index + 2], kernel: kernel[index], stride: strides[index],
+        dilation: dilations[index])
     }
     try result.pad(view, x, roundsUp: view.flag("ceil_mode"))
     return result

@@ -111,5 +111,6 @@ extension OperatorTable {
   /// Operators of an encoder over packed texts.
   static let encoder: [OperatorDefinition] = [
     .packedEmbedding, .packedLinear, .packedAttention, .packedLayerNormalization, .packedPooling,
+    .attention,
   ]
 }
