@@ -13,8 +13,9 @@ public enum OperatorTable {
     indexing,
     linear,
     pooling,
-    recurrent,
     quantization,
+    recurrent,
+    resampling,
     sequence,
     shape,
   ].flatMap { $0 }
