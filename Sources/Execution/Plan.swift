@@ -37,6 +37,15 @@ final class Plan: Sendable {
   let arenaByteCount: Int
   private let constants: Set<ObjectIdentifier>
 
+  /// Whether a slot holds a constant or another shape of one.
+  func isConstant(_ slot: Int) -> Bool {
+    switch places[slot] {
+    case .constant: true
+    case .alias(let source, _): isConstant(source)
+    case .arena, .fresh, .runtime: false
+    }
+  }
+
   init(places: [Place], steps: [Step], arenaByteCount: Int) {
     self.places = places
     self.steps = steps
