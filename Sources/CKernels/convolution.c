@@ -97,6 +97,11 @@ void slk_convolution_columns_u8(const slk_convolution *shape, const uint8_t *x, 
   }
 }
 
+void slk_convolution_fold_f32(const slk_convolution *shape, const float *columns, float bias,
+                              float *y) {
+  SLK_DISPATCH(convolution_fold, shape, columns, bias, y);
+}
+
 size_t slk_convolution_depthwise_room(const slk_convolution *s) {
   const size_t lines = (s->output[1] - 1) * s->stride[1] + (s->kernel[1] - 1) * s->dilation[1] + 1;
   return lines * s->stride[2] * slk_phase_length(s);

@@ -23,6 +23,11 @@ void slk_convolution_columns_u8(const slk_convolution *shape, const uint8_t *x, 
                                 uint8_t *columns, size_t row_stride, size_t pixel_begin,
                                 size_t pixel_end);
 
+/// One output channel of a transposed convolution: y = bias, plus row (kernel position) of `columns`,
+/// [kernel, input pixels], added where that position puts each input. `channels` is not read.
+void slk_convolution_fold_f32(const slk_convolution *shape, const float *columns, float bias,
+                              float *y);
+
 /// Work space of slk_convolution_depthwise_f32, in floats.
 size_t slk_convolution_depthwise_room(const slk_convolution *shape);
 /// One channel with its own kernel: y = activation(x * w + bias). `activation` is a slk_unary.
