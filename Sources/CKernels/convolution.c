@@ -118,8 +118,3 @@ void slk_convolution_combine(const uint8_t *columns, size_t row_stride, int is_s
   SLK_DISPATCH(convolution_combine, columns, row_stride, is_signed, zero_point, weights, terms, n,
                sums);
 }
-
-void slk_requantise_u8(const int32_t *sums, size_t n, int32_t offset, float scale,
-                       int32_t zero_point, int32_t low, int32_t high, uint8_t *y) {
-  SLK_DISPATCH(requantise_u8, sums, n, offset, scale, zero_point, low, high, y);
-}

@@ -199,17 +199,3 @@ static void SLK_NAME(convolution_combine)(const uint8_t *columns, size_t row_str
     }
   }
 }
-
-static void SLK_NAME(requantise_u8)(const int32_t *sums, size_t n, int32_t offset, float scale,
-                                    int32_t zero_point, int32_t low, int32_t high, uint8_t *y) {
-  const float zero = (float)zero_point, least = (float)low, most = (float)high;
-  const float shift = 12582912.0f, limit = 1048576.0f;
-  for (size_t i = 0; i < n; i++) {
-    const int32_t sum = (int32_t)((uint32_t)sums[i] + (uint32_t)offset);
-    float value = (float)sum * scale;
-    value = value > -limit ? (value < limit ? value : limit) : -limit;
-    value = ((value + shift) - shift) + zero;
-    value = value > least ? (value < most ? value : most) : least;
-    y[i] = (uint8_t)(int32_t)value;
-  }
-}

@@ -40,8 +40,4 @@ void slk_convolution_combine(const uint8_t *columns, size_t row_stride, int is_s
                              int32_t zero_point, const int32_t *weights, size_t terms, size_t n,
                              int32_t *sums);
 
-/// y = saturate(round((sum + offset) * scale) + zero_point), halves to even, into [low, high].
-void slk_requantise_u8(const int32_t *sums, size_t n, int32_t offset, float scale,
-                       int32_t zero_point, int32_t low, int32_t high, uint8_t *y);
-
 #endif
