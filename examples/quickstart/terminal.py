@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 _LEVEL_COLOURS = {"WARN": "yellow", "WARNING": "yellow"}
+_WIDEST = 22  # cells of a column other than the last
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]+")
 
 has_colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
@@ -58,14 +59,14 @@ def paragraph(text: str, indent: str = "") -> None:
 
 @dataclass
 class Table:
-    """Rows under headings; the last column takes the room that is left.
+    """Rows under headings; the last column takes the room that is left, on ``lines`` lines at most.
 
     A row may end in a second text for the last column, which is shown dimmed below the first.
     """
 
     headings: Sequence[str]
     right: frozenset[int] = frozenset()
-    limit: int = 22
+    lines: int = 1
     rows: list[Sequence[str]] = field(default_factory=list)
 
     def add(self, *cells: str, below: str = "") -> None:
@@ -76,16 +77,28 @@ class Table:
         """Prints the table."""
         last = len(self.headings) - 1
         sizes = [
-            min(self.limit, max(columns(row[i]) for row in [self.headings, *self.rows]))
+            min(_WIDEST, max(columns(row[i]) for row in [self.headings, *self.rows]))
             for i in range(last)
         ]
         sizes.append(max(20, width - sum(sizes) - 2 * last))
+        indent = " " * (sum(sizes[:last]) + 2 * last)
         print(styled(self._line(self.headings, sizes), "dim"))
-        for row in self.rows:
-            print(self._line(row, sizes, self._colours(row)))
-            if row[-1]:
-                print(styled(" " * (sum(sizes[:last]) + 2 * last) + self._cut(row[-1], sizes[last]),
-                             "dim"))  # fmt: skip
+        for *cells, below in self.rows:
+            first, *rest = self._wrapped(cells[last], sizes[last])
+            print(self._line([*cells[:last], first], sizes, self._colours(cells)))
+            for line in rest:
+                print(indent + line)
+            if below:
+                print(styled(indent + fitted(below, sizes[last]).rstrip(), "dim"))
+
+    def _wrapped(self, text: str, size: int) -> list[str]:
+        lines = []
+        while len(lines) + 1 < self.lines and columns(text) > size:
+            cut = text.rfind(" ", 1, size)
+            cut = cut if cut > size // 2 else size
+            lines.append(text[:cut])
+            text = text[cut:].lstrip()
+        return [*lines, fitted(text, size).rstrip()]
 
     def _line(
         self, row: Sequence[str], sizes: Sequence[int], colours: Sequence[str] = ()
@@ -97,9 +110,6 @@ class Table:
                 cell = cell.rstrip().rjust(size)
             cells.append(styled(cell, colours[i]) if colours else cell)
         return "  ".join(cells).rstrip()
-
-    def _cut(self, text: str, size: int) -> str:
-        return fitted(text, size).rstrip()
 
     def _colours(self, row: Sequence[str]) -> list[str]:
         return [

@@ -236,7 +236,9 @@ class Report:
             "What may have changed: rare lines before it that report no problem themselves, by "
             "their similarity to those groups (in brackets: the most similar one):"
         )
-        table = Table(["similarity", "line", "time", "service", "message"], frozenset([0, 1]))
+        table = Table(
+            ["similarity", "line", "time", "service", "message"], frozenset([0, 1]), lines=2
+        )
         for suspect in causes:
             record = records[suspect.record]
             near = first_line(self.leader_record(suspect.group).text)
