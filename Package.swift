@@ -31,6 +31,10 @@ let package = Package(
       ],
       linkerSettings: [
         .linkedLibrary("onnx"), .linkedLibrary("onnx_proto"), .linkedLibrary("protobuf"),
+        // Nothing here uses the Swift runtime: it stays unlinked, or its names stay inside.
+        .unsafeFlags([
+          "-Xlinker", "--as-needed", "-Xlinker", "--exclude-libs=ALL", "-Xlinker", "--gc-sections",
+        ]),
       ]),
     .target(name: "CUnicode", cSettings: optimised),
     .target(name: "Text", dependencies: ["Base", "CUnicode"]),

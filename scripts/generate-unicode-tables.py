@@ -201,7 +201,7 @@ def write(path, flags, decompositions, lowers, classes, word):
 {array("uint32_t", "lower_values", lower_values)}
 {array("uint32_t", "class_ranges", [x for r in class_ranges for x in r])}
 {array("uint32_t", "word_ranges", [x for r in ranges(word) for x in r])}
-const sl_unicode_tables *sl_unicode(void) {{
+const sl_unicode_tables *slu_unicode(void) {{
   static const sl_unicode_tables tables = {{
     first,
     flags,

@@ -35,11 +35,29 @@ final class Plan: Sendable {
   let places: [Place]
   let steps: [Step]
   let arenaByteCount: Int
+  private let constants: Set<ObjectIdentifier>
 
   init(places: [Place], steps: [Step], arenaByteCount: Int) {
     self.places = places
     self.steps = steps
     self.arenaByteCount = arenaByteCount
+    constants = Set(
+      places.compactMap { place in
+        guard case .constant(let tensor) = place else { return nil }
+        return ObjectIdentifier(tensor.storage)
+      })
+  }
+
+  /// The value for a caller to keep: a copy where its memory is a constant of the plan.
+  func detached(_ value: Value) throws(StackLensError) -> Value {
+    switch value {
+    case .tensor(let tensor) where constants.contains(ObjectIdentifier(tensor.storage)):
+      return .tensor(try tensor.copied())
+    case .sequence(var elements):
+      for index in elements.indices { elements[index] = try detached(elements[index]) }
+      return .sequence(elements)
+    default: return value
+    }
   }
 }
 

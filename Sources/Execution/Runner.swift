@@ -72,7 +72,7 @@ extension Program {
       guard let value = frame.values[slot] else {
         throw .internalError("output '\(name)' was not computed")
       }
-      outputs.append(value)
+      outputs.append(try plan.detached(value))
     }
     return outputs
   }
