@@ -72,7 +72,7 @@ extension Program {
       guard let value = frame.values[slot] else {
         throw .internalError("output '\(name)' was not computed")
       }
-      outputs.append(try plan.detached(value))
+      outputs.append(try value.detached { plan.owns($0) || $0.storage === frame.arena })
     }
     return outputs
   }
@@ -143,7 +143,10 @@ extension Program {
     guard outputs.count >= step.outputs.count else {
       throw .internalError("\(outputs.count) outputs were made, expected \(step.outputs.count)")
     }
-    for (slot, value) in zip(step.outputs, outputs) where slot >= 0 { frame.values[slot] = value }
+    // An output may be an input under another name, but a slot of the arena is soon used again.
+    for (slot, value) in zip(step.outputs, outputs) where slot >= 0 {
+      frame.values[slot] = try value.detached { $0.storage === frame.arena }
+    }
   }
 
   private func entry(
