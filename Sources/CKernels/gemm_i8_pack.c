@@ -141,6 +141,14 @@ void slk_gemm_integer_pack(const void *b, bool is_signed, size_t k, size_t n, si
     const size_t stored = slk_round_up(width, slk_i8_shape().width);
     uint32_t *base = (uint32_t *)packed + column * units;
     clear_missing_columns(base, units, width, stored);
+    if (column_stride == 1) {
+      SLK_DISPATCH_I8(interleave, (const uint8_t *)b + column, is_signed ? 0 : 128, k, row_stride,
+                      width, stored, slk_i8_unit_elements(), base, sums + column);
+      if (slk_i8_unit_elements() == 2 && (k + 1) / 2 < units) {
+        memset(base + (k + 1) / 2 * stored, 0, stored * 4);
+      }
+      continue;
+    }
     for (size_t j = 0; j < stored; j++) {
       const size_t at = (column + j) * column_stride;
       int32_t sum = 0;
