@@ -117,9 +117,12 @@ final class Exporter {
         isTaken: { [self] in taken.contains($0) })
       result = try convert(node, version, &rewriter)
       constants = rewriter.added
-    } else if version < definition.versions[0] {
-      throw .unsupported(
-        "\(node.opType) appears in opset \(definition.versions[0]), the file is for \(version)")
+    }
+    for made in result where made.domain == node.domain {
+      let first = OperatorTable.find(made.opType, domain: made.domain)?.versions[0] ?? version
+      guard version >= first else {
+        throw .unsupported("\(made.opType) appears in opset \(first), the file is for \(version)")
+      }
     }
     for constant in constants {
       scope.constants[constant.name] = constant.tensor
