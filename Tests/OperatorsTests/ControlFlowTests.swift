@@ -75,7 +75,8 @@ struct ControlFlowTests {
       throw .internalError("the other branch runs")
     }
     let attributes = [
-      "then_branch": loopBody(inputs: 0, outputs: 1), "else_branch": loopBody(inputs: 0, outputs: 1),
+      "then_branch": loopBody(inputs: 0, outputs: 1),
+      "else_branch": loopBody(inputs: 0, outputs: 1),
     ]
     let result = try evaluate(
       "If", [Tensor(scalar: true)], attributes,
@@ -113,7 +114,8 @@ struct ControlFlowTests {
           node, inputs: [items, .tensor(Tensor([Int64(1)]))])
       } == .typeMismatch)
     let join = try definition("ConcatFromSequence")
-    let axis = Node("ConcatFromSequence", inputs: ["s"], outputs: ["y"], attributes: ["axis": .int(0)])
+    let axis = Node(
+      "ConcatFromSequence", inputs: ["s"], outputs: ["y"], attributes: ["axis": .int(0)])
     #expect(try join.evaluate(axis, inputs: [longer])[0].tensor().shape.dims == [6])
   }
 

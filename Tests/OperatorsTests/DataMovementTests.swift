@@ -117,6 +117,21 @@ struct DataMovementTests {
     #expect(status { _ = try evaluate("Range", [still, nan, nan]) } == .invalidArgument)
   }
 
+  @Test func emptyTensorsOfHugeExtentEnd() throws {
+    let empty = try Tensor(zeros: .float32, Shape([1 << 50, 0]))
+    #expect(status { _ = try evaluate("SplitToSequence", [empty]) } == .limitExceeded)
+    #expect(
+      status { _ = try evaluate("Unique", [empty], ["axis": .int(0)]) } == .limitExceeded)
+    let scores = try Tensor(zeros: .float32, Shape([1, 1 << 50, 0]))
+    let boxes = try Tensor(zeros: .float32, Shape([1, 0, 4]))
+    #expect(
+      try evaluate("NonMaxSuppression", [boxes, scores, ints(3)])[0].tensor().shape.dims == [0, 3])
+    #expect(try evaluate("Transpose", [empty])[0].tensor().shape.dims == [0, 1 << 50])
+    let tuples = try Tensor(zeros: .int64, Shape([1 << 56, 0]))
+    let none = try Tensor(zeros: .float32, Shape([0]))
+    #expect(status { _ = try evaluate("GatherND", [none, tuples]) } == .outOfMemory)
+  }
+
   @Test func countsRangesExactly() throws {
     func range(_ start: Int64, _ limit: Int64, _ step: Int64) throws -> [Int] {
       try evaluate(

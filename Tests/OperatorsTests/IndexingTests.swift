@@ -53,7 +53,8 @@ struct IndexingTests {
     #expect(try scattered("min")[1] == 1)
     #expect(try scattered("max")[2].isNaN && scattered("min")[2].isNaN)
     let small = try evaluate(
-      "ScatterND", [Tensor([Int8(120)]), Tensor([Int64(0)], shape: Shape([1, 1])), Tensor([Int8(9)])],
+      "ScatterND",
+      [Tensor([Int8(120)]), Tensor([Int64(0)], shape: Shape([1, 1])), Tensor([Int8(9)])],
       ["reduction": .string("add")])[0].tensor()
     #expect(try small.elements(as: Int8.self) == [-127])
   }

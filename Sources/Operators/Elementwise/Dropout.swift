@@ -35,7 +35,7 @@ extension OperatorDefinition {
           guard ratio > 0, ratio < 1 else {
             throw .invalidArgument("ratio is \(ratio), expected it in [0, 1)")
           }
-          var generator = RandomStream(seed: seed.map { UInt64(bitPattern: Int64($0)) })
+          var generator = RandomStream(seed: seed.map(Int64.init))
           for i in 0..<input.count { mask[i] = generator.uniform() >= ratio }
           dropElements(type, input.base, mask, run.outputs[0].base, input.count, 1 / (1 - ratio))
         }

@@ -1,29 +1,45 @@
 import Glibc
 
-/// A stream of pseudo-random numbers (SplitMix64): equal seeds give equal streams.
+/// The Mersenne Twister MT19937 (Matsumoto and Nishimura, 1998): equal seeds give equal streams,
+/// and the uniform numbers are those of NumPy's `RandomState`.
 struct RandomStream {
-  private var state: UInt64
+  private var state = [UInt32](repeating: 0, count: 624)
+  private var place = 624
 
-  /// Without a seed, one from the system.
-  init(seed: UInt64?) {
-    if let seed {
-      state = seed
-    } else {
-      var system = SystemRandomNumberGenerator()
-      state = system.next()
+  /// Without a seed, one from the system. Of a seed the low 32 bits count.
+  init(seed: Int64?) {
+    var system = SystemRandomNumberGenerator()
+    state[0] = seed.map { UInt32(truncatingIfNeeded: $0) } ?? system.next()
+    for i in 1..<624 {
+      let last = state[i - 1]
+      state[i] = 1_812_433_253 &* (last ^ (last >> 30)) &+ UInt32(i)
     }
   }
 
-  mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var mixed = state
-    mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-    mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-    return mixed ^ (mixed >> 31)
+  private mutating func refill() {
+    for i in 0..<624 {
+      let joined = (state[i] & 0x8000_0000) | (state[(i + 1) % 624] & 0x7fff_ffff)
+      let twist: UInt32 = joined & 1 == 0 ? 0 : 0x9908_b0df
+      state[i] = state[(i + 397) % 624] ^ (joined >> 1) ^ twist
+    }
+    place = 0
+  }
+
+  mutating func next() -> UInt32 {
+    if place == 624 { refill() }
+    var mixed = state[place]
+    place += 1
+    mixed ^= mixed >> 11
+    mixed ^= (mixed << 7) & 0x9d2c_5680
+    mixed ^= (mixed << 15) & 0xefc6_0000
+    return mixed ^ (mixed >> 18)
   }
 
   /// A number in [0, 1) with 53 random bits.
-  mutating func uniform() -> Double { Double(next() >> 11) * 0x1p-53 }
+  mutating func uniform() -> Double {
+    let (high, low) = (next() >> 5, next() >> 6)
+    return (Double(high) * 67_108_864 + Double(low)) / 9_007_199_254_740_992
+  }
 
   /// A standard normal number (Box and Muller).
   mutating func normal() -> Double {

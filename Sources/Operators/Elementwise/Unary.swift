@@ -4,7 +4,7 @@ import Tensors
 
 extension OperatorTable {
   static let elementwise: [OperatorDefinition] =
-    unaryMath + activations + binaries + comparisons + variadics
+    unaryMath + activations + binaries + comparisons + variadics + random
     + [
       .not, .bitwiseNot, .isNaN, .isInf, .identity, .whereSelect, .clip, .cast, .castLike, .dropout,
     ]

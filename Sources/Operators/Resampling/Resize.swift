@@ -1,0 +1,139 @@
+import Base
+import Graphs
+import Tensors
+
+extension OperatorTable {
+  static let resampling: [OperatorDefinition] = [
+    .resize, .upsample, .affineGrid, .gridSample, .roiAlign,
+  ]
+}
+
+extension OperatorDefinition {
+  /// Resamples along any axes by nearest neighbour, linear or cubic interpolation. ONNX Resize-19.
+  /// Integer results of interpolation round towards zero.
+  static let resize = OperatorDefinition(
+    "Resize", versions: [10, 11, 13, 18, 19], inputs: 2...4,
+    attributes: [
+      .int("antialias", default: 0), .optional("axes", .ints),
+      .string("coordinate_transformation_mode", default: "half_pixel"),
+      .float("cubic_coeff_a", default: -0.75), .int("exclude_outside", default: 0),
+      .float("extrapolation_value", default: 0),
+      .string("keep_aspect_ratio_policy", default: "stretch"), .string("mode", default: "nearest"),
+      .string("nearest_mode", default: "round_prefer_floor"),
+    ],
+    infer: { (context) throws(StackLensError) in
+      let input = try context.input(0)
+      let crops = try context.string("coordinate_transformation_mode") == "tf_crop_and_resize"
+      let geometry = try ResizeGeometry(
+        context, input: input.shape, roi: crops ? try context.optionalValue(1) : nil,
+        scales: try context.optionalValue(2), sizes: try context.optionalValue(3))
+      if geometry.mode != .nearest, !input.elementType.isNumeric {
+        throw .typeMismatch("\(input.elementType.name) has no \(geometry.mode.rawValue) resize")
+      }
+      return [TensorType(input.elementType, try Shape(geometry.axes.map(\.output)))]
+    },
+    execution: .kernels([.reference(prepareResize)]),
+    lift: liftResize, lower: lowerResize,
+    samples: [
+      Sample([.floats(1, 2, 3, 4), .absent, .tensor(scales)], ["mode": .string("linear")]),
+      Sample(
+        [.floats(1, 2, 3, 4), .absent, .absent, .ints([1, 2, 7, 5])], ["mode": .string("cubic")]),
+      Sample(
+        [.floats(1, 2, 9, 8), .absent, .absent, .ints([4, 3])],
+        ["mode": .string("linear"), "antialias": .int(1), "axes": .ints([-2, 3])]),
+      Sample(
+        [.random(.uint8, [2, 3, 4], low: 0, high: 255), .absent, .absent, .ints([2, 5, 3])],
+        ["coordinate_transformation_mode": .string("asymmetric"), "nearest_mode": .string("floor")]),
+      Sample([.floats(2, 0), .absent, .absent, .ints([4, 0])]),
+    ])
+
+  @Sendable private static func scales() throws(StackLensError) -> Tensor {
+    try Tensor([Float(1), 1, 2, 1.5])
+  }
+
+  /// Resampling with fixed scales: read as Resize. ONNX Upsample-10.
+  static let upsample = OperatorDefinition(
+    "Upsample", versions: [1, 7, 9, 10], inputs: 1...2,
+    attributes: [.string("mode", default: "nearest"), .optional("scales", .floats)],
+    infer: { (_) throws(StackLensError) in
+      throw .unsupported("Upsample ended with opset 9; Resize takes its place")
+    },
+    execution: .kernels([
+      .reference { (_) throws(StackLensError) in
+        throw .unsupported("Upsample ended with opset 9; Resize takes its place")
+      }
+    ]),
+    lift: { (node, opset, rewriter) throws(StackLensError) in
+      var scales = node.inputs.count > 1 ? node.inputs[1] : ""
+      if opset < 9 {
+        guard case .floats(let values)? = node.attributes["scales"] else {
+          throw .unsupported("Upsample without 'scales' (opset \(opset))")
+        }
+        scales = rewriter.constant(try Tensor(values), "scales")
+      }
+      var mode = "nearest"
+      if case .string(let found)? = node.attributes["mode"] { mode = found }
+      var resize = node
+      resize.opType = "Resize"
+      resize.inputs = [node.inputs[0], "", scales]
+      resize.attributes = [
+        "mode": .string(mode == "bilinear" ? "linear" : mode),
+        "coordinate_transformation_mode": .string("asymmetric"),
+        "nearest_mode": .string("floor"),
+      ]
+      return [resize]
+    })
+
+  private static let liftResize: Convert = { (node, opset, rewriter) throws(StackLensError) in
+    guard opset < 11 else { return [node] }
+    var node = node
+    let scales = node.inputs.count > 1 ? node.inputs[1] : ""
+    var rounding = "floor"
+    if let tensor = rewriter.value(of: scales), tensor.elementType == .float32 {
+      // This form takes the nearest element above where it shrinks.
+      if try tensor.elements(as: Float.self).contains(where: { $0 < 1 }) { rounding = "ceil" }
+    }
+    node.inputs = [node.inputs[0], "", scales]
+    node.attributes["coordinate_transformation_mode"] = .string("asymmetric")
+    node.attributes["nearest_mode"] = .string(rounding)
+    return [node]
+  }
+
+  private static let lowerResize: Convert = { (node, opset, rewriter) throws(StackLensError) in
+    let drop = dropDefaults([
+      ("antialias", 18, { $0.isInt(0) }), ("axes", 18, { _ in false }),
+      ("keep_aspect_ratio_policy", 18, { $0.isString("stretch") }),
+    ])
+    guard var node = try drop(node, opset, &rewriter).first else { return [] }
+    let coordinates = string(node, "coordinate_transformation_mode") ?? "half_pixel"
+    func refuse(_ what: String) -> StackLensError {
+      .unsupported("Resize with \(what) cannot be written for opset \(opset)")
+    }
+    if coordinates == "half_pixel_symmetric", opset < 19 { throw refuse(coordinates) }
+    if coordinates == "tf_half_pixel_for_nn", opset != 11, opset != 12 {
+      throw refuse(coordinates)
+    }
+    guard opset < 13 else { return [node] }
+    guard opset >= 10 else { throw refuse("any attributes") }
+    func input(_ index: Int) -> String { index < node.inputs.count ? node.inputs[index] : "" }
+    if opset == 10 {
+      let mode = string(node, "mode") ?? "nearest"
+      let rounding = string(node, "nearest_mode") ?? "round_prefer_floor"
+      guard coordinates == "asymmetric", !input(2).isEmpty,
+        mode == "linear" || mode == "nearest" && rounding == "floor"
+      else { throw refuse("mode \(mode), \(coordinates), \(rounding)") }
+      node.inputs = [input(0), input(2)]
+      node.attributes = ["mode": .string(mode)]
+      return [node]
+    }
+    for index in 1...2 where input(index).isEmpty {
+      while node.inputs.count <= index { node.inputs.append("") }
+      node.inputs[index] = rewriter.constant(try Tensor([Float]()), index == 1 ? "roi" : "scales")
+    }
+    return [node]
+  }
+
+  private static func string(_ node: Node, _ name: String) -> String? {
+    if case .string(let value)? = node.attributes[name] { value } else { nil }
+  }
+}
