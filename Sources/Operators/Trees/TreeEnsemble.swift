@@ -94,10 +94,10 @@ struct TreeEnsemble: Sendable {
     let touched: Int
   }
 
-  /// Scores every row and hands it on: `finish(row, scores, whether a leaf added to each)`.
+  /// Scores every row and hands it on: `finish(row, scores)`.
   func run(
     _ x: Tensor, _ features: FeatureRows, _ room: Room, _ run: Invocation,
-    _ finish: (Int, UnsafeMutablePointer<Double>, UnsafeMutablePointer<Bool>) -> Void
+    _ finish: (Int, UnsafeMutablePointer<Double>) -> Void
   ) {
     let values = (run.scratch + room.values).assumingMemoryBound(to: Double.self)
     let scores = (run.scratch + room.scores).assumingMemoryBound(to: Double.self)
@@ -134,7 +134,7 @@ struct TreeEnsemble: Sendable {
         if aggregate == .average {
           for score in 0..<width { scores[row * width + score] /= Double(trees.roots.count) }
         }
-        finish(row, scores + row * width, touched + row * width)
+        finish(row, scores + row * width)
       }
     }
   }
