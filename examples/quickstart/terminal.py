@@ -17,7 +17,7 @@ _WIDEST = 22  # cells of a column other than the last
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]+")
 
 has_colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-width = max(60, min(shutil.get_terminal_size((110, 24)).columns, 180))
+width = max(72, min(shutil.get_terminal_size((110, 24)).columns, 180))
 
 
 def styled(text: str, style: str) -> str:
@@ -66,7 +66,7 @@ class Table:
 
     headings: Sequence[str]
     right: frozenset[int] = frozenset()
-    lines: int = 1
+    lines: int = 2
     rows: list[Sequence[str]] = field(default_factory=list)
 
     def add(self, *cells: str, below: str = "") -> None:

@@ -236,9 +236,7 @@ class Report:
             "What may have changed: rare lines before it that report no problem themselves, by "
             "their similarity to those groups (in brackets: the most similar one):"
         )
-        table = Table(
-            ["similarity", "line", "time", "service", "message"], frozenset([0, 1]), lines=2
-        )
+        table = Table(["similarity", "line", "time", "service", "message"], frozenset([0, 1]))
         for suspect in causes:
             record = records[suspect.record]
             near = first_line(self.leader_record(suspect.group).text)
@@ -299,7 +297,7 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """The program."""
     options = arguments()
-    with step(f"loading {options.model.name or options.model}"):
+    with step("loading the encoder"):
         embedder = stacklens.Embedder(options.model)
     for path in options.logs or [SHIPPED]:
         Report(path, embedder, options.threshold, options.top).show(options.message)
