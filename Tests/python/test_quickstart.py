@@ -103,7 +103,7 @@ def test_the_shipped_incident_leads_to_its_cause(minilm: Path):
 def test_output_is_plain_and_fits_the_width(minilm: Path, columns: int):
     output = understand(minilm, "--top", "5", columns=columns)
     assert "\x1b" not in output
-    for heading in ("1. What goes wrong", "2. What is most", "3. The most", "4. The worst", "5. Was"):
+    for heading in ("1. What goes wrong", "2. What is", "3. The most", "4. The worst", "5. Was"):
         assert f"\n{heading}" in output
     tables = output[output.index("1. What goes wrong") :]
     assert max(len(line) for line in tables.splitlines()) <= columns
@@ -111,7 +111,7 @@ def test_output_is_plain_and_fits_the_width(minilm: Path, columns: int):
 
 def test_any_log_and_any_message(minilm: Path, tmp_path: Path):
     log = tmp_path / "small.log"
-    log.write_bytes(b"service up\nconnection to db refused\n\xff\xfe \x1b[31mred\x1b[0m\nservice up\n")
+    log.write_bytes(b"service up\nconnection to db refused\n\xff\xfe \x1b[31mred\x1b[0m\nbye\n")
     output = understand(minilm, "--message", "cannot reach the database", "--", str(log))
     assert "\x1b" not in output
     similar = output[output.index("2. What is most") : output.index("3. The most")]
@@ -153,8 +153,7 @@ def test_the_onnx_file_runs_from_c(minilm: Path, tmp_path: Path):
 
 def test_wrong_arguments_are_refused_before_anything_is_built():
     for arguments in (["no-such.log"], ["--unknown"], ["--top"]):
-        result = subprocess.run(
-            [ROOT / "scripts" / "quickstart", *arguments], text=True, capture_output=True, timeout=20
-        )
+        command = [ROOT / "scripts" / "quickstart", *arguments]
+        result = subprocess.run(command, text=True, capture_output=True, timeout=20)
         assert result.returncode == 1
         assert arguments[0] in result.stderr
