@@ -66,3 +66,8 @@ let package = Package(
   cLanguageStandard: .c11,
   cxxLanguageStandard: .cxx17
 )
+
+// Every floor says in a README what it is and what it must not know about.
+for target in package.targets where target.type == .regular {
+  target.exclude.append("README.md")
+}

@@ -15,9 +15,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-from _common import THREADS, arguments, log_lines, minilm, peer_session, table, write
-
 import stacklens
+from _common import THREADS, arguments, log_lines, minilm, peer_session, table, write
 
 BATCH = 32
 MAX_LENGTH = 256
@@ -45,7 +44,7 @@ def in_batches(peer, ids: list[np.ndarray]) -> None:
 def race(contestants: dict, slices: list) -> dict[str, float]:
     """Items a second of each contestant: the median over the slices, taking turns."""
     rates: dict[str, list[float]] = {name: [] for name in contestants}
-    for name, (body, prepare) in contestants.items():
+    for body, prepare in contestants.values():
         body(prepare(slices[0])[:64])
     for part in slices:
         for name, (body, prepare) in contestants.items():

@@ -10,9 +10,8 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from _common import THREADS, alternate, arguments, minilm, peer_session, table, write
-
 import stacklens
+from _common import THREADS, alternate, arguments, minilm, peer_session, table, write
 
 SHAPES = [(1, 16), (1, 32), (1, 128), (32, 32), (32, 128)]
 

@@ -7,10 +7,9 @@ import os
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 os.environ.setdefault("RAYON_NUM_THREADS", "2")
 
+import stacklens
 import tokenizers
 from _common import alternate, arguments, log_lines, minilm, table, write
-
-import stacklens
 
 MAX_LENGTH = 256
 

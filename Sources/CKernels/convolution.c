@@ -97,6 +97,11 @@ void slk_convolution_columns_u8(const slk_convolution *shape, const uint8_t *x, 
   }
 }
 
+void slk_convolution_fold_f32(const slk_convolution *shape, const float *columns, float bias,
+                              float *y) {
+  SLK_DISPATCH(convolution_fold, shape, columns, bias, y);
+}
+
 size_t slk_convolution_depthwise_room(const slk_convolution *s) {
   const size_t lines = (s->output[1] - 1) * s->stride[1] + (s->kernel[1] - 1) * s->dilation[1] + 1;
   return lines * s->stride[2] * slk_phase_length(s);
@@ -112,9 +117,4 @@ void slk_convolution_combine(const uint8_t *columns, size_t row_stride, int is_s
                              int32_t *sums) {
   SLK_DISPATCH(convolution_combine, columns, row_stride, is_signed, zero_point, weights, terms, n,
                sums);
-}
-
-void slk_requantise_u8(const int32_t *sums, size_t n, int32_t offset, float scale,
-                       int32_t zero_point, int32_t low, int32_t high, uint8_t *y) {
-  SLK_DISPATCH(requantise_u8, sums, n, offset, scale, zero_point, low, high, y);
 }

@@ -153,6 +153,37 @@ static void SLK_NAME(convolution_depthwise)(const slk_convolution *s, const floa
   }
 }
 
+static void SLK_NAME(convolution_fold)(const slk_convolution *s, const float *columns, float bias,
+                                       float *y) {
+  const size_t pixels = s->input[0] * s->input[1] * s->input[2];
+  const size_t out_plane = s->output[1] * s->output[2];
+  for (size_t i = 0; i < s->output[0] * out_plane; i++) y[i] = bias;
+  for (size_t kz = 0; kz < s->kernel[0]; kz++) {
+    for (size_t ky = 0; ky < s->kernel[1]; ky++) {
+      for (size_t kx = 0; kx < s->kernel[2]; kx++, columns += pixels) {
+        const ptrdiff_t start = (ptrdiff_t)(kx * s->dilation[2]) - s->pad[2];
+        size_t low, high;
+        slk_inside(start, s->stride[2], s->output[2], s->input[2], &low, &high);
+        for (size_t z = 0; z < s->input[0]; z++) {
+          const ptrdiff_t oz = (ptrdiff_t)(z * s->stride[0] + kz * s->dilation[0]) - s->pad[0];
+          if ((size_t)oz >= s->output[0]) continue;
+          for (size_t row = 0; row < s->input[1]; row++) {
+            const ptrdiff_t oy = (ptrdiff_t)(row * s->stride[1] + ky * s->dilation[1]) - s->pad[1];
+            if ((size_t)oy >= s->output[1]) continue;
+            const float *from = columns + (z * s->input[1] + row) * s->input[2];
+            float *to = y + (size_t)oz * out_plane + (size_t)oy * s->output[2] + start;
+            if (s->stride[2] == 1) {
+              for (size_t j = low; j < high; j++) to[j] += from[j];
+            } else {
+              for (size_t j = low; j < high; j++) to[j * s->stride[2]] += from[j];
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
 static void SLK_NAME(convolution_combine)(const uint8_t *columns, size_t row_stride, int is_signed,
                                           int32_t zero_point, const int32_t *weights, size_t terms,
                                           size_t n, int32_t *sums) {
@@ -166,19 +197,5 @@ static void SLK_NAME(convolution_combine)(const uint8_t *columns, size_t row_str
     } else {
       for (size_t j = 0; j < n; j++) totals[j] += ((uint32_t)row[j] - zero) * weight;
     }
-  }
-}
-
-static void SLK_NAME(requantise_u8)(const int32_t *sums, size_t n, int32_t offset, float scale,
-                                    int32_t zero_point, int32_t low, int32_t high, uint8_t *y) {
-  const float zero = (float)zero_point, least = (float)low, most = (float)high;
-  const float shift = 12582912.0f, limit = 1048576.0f;
-  for (size_t i = 0; i < n; i++) {
-    const int32_t sum = (int32_t)((uint32_t)sums[i] + (uint32_t)offset);
-    float value = (float)sum * scale;
-    value = value > -limit ? (value < limit ? value : limit) : -limit;
-    value = ((value + shift) - shift) + zero;
-    value = value > least ? (value < most ? value : most) : least;
-    y[i] = (uint8_t)(int32_t)value;
   }
 }

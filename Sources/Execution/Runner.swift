@@ -143,7 +143,10 @@ extension Program {
     guard outputs.count >= step.outputs.count else {
       throw .internalError("\(outputs.count) outputs were made, expected \(step.outputs.count)")
     }
-    for (slot, value) in zip(step.outputs, outputs) where slot >= 0 { frame.values[slot] = value }
+    for (slot, value) in zip(step.outputs, outputs) where slot >= 0 {
+      // What an operator hands on may lie in the arena, where a later step would overwrite it.
+      frame.values[slot] = try value.detached { $0 === frame.arena }
+    }
   }
 
   private func entry(
@@ -159,5 +162,33 @@ extension Program {
       return try subgraph.program.run(arguments + captured, context)
     }
     return run
+  }
+}
+
+extension Value {
+  /// The value with every tensor in storage that `isForeign` copied into memory of its own.
+  func detached(_ isForeign: (Storage) -> Bool) throws(StackLensError) -> Value {
+    switch self {
+    case .tensor(let tensor):
+      return isForeign(tensor.storage) ? .tensor(try tensor.copied()) : self
+    case .sequence(let elements):
+      var copies: [Value] = []
+      for element in elements { copies.append(try element.detached(isForeign)) }
+      return .sequence(copies)
+    case .map(let keys, let values):
+      guard isForeign(keys.storage) || isForeign(values.storage) else { return self }
+      return .map(keys: try keys.copied(), values: try values.copied())
+    case .none: return self
+    }
+  }
+
+  /// The storage of all tensors inside.
+  var storages: [Storage] {
+    switch self {
+    case .tensor(let tensor): [tensor.storage]
+    case .sequence(let elements): elements.flatMap(\.storages)
+    case .map(let keys, let values): [keys.storage, values.storage]
+    case .none: []
+    }
   }
 }

@@ -204,4 +204,12 @@ public struct Preparation: NodeView {
     guard let source = constant(index) else { return nil }
     return try packs.packed(source, layout: layout, make: make)
   }
+
+  /// What `make` derives from the node's attributes alone, made once for the session however many
+  /// plans use it.
+  func derived<T: Sendable>(
+    make: () throws(StackLensError) -> T
+  ) throws(StackLensError) -> T {
+    try packs.object(node.label + node.outputs.joined(separator: "\n"), make: make)
+  }
 }

@@ -20,6 +20,7 @@ public enum OperatorTable {
     resampling,
     sequence,
     shape,
+    trees,
   ].flatMap { $0 }
 
   private static let index: [String: OperatorDefinition] = {

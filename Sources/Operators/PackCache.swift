@@ -14,6 +14,7 @@ public final class PackCache: Sendable {
     let packed: Tensor
   }
   private let entries = Mutex<[Key: Entry]>([:])
+  private let objects = Mutex<[String: any Sendable]>([:])
 
   public init() {}
 
@@ -29,5 +30,15 @@ public final class PackCache: Sendable {
       entries[key] = Entry(source: source, packed: made)
       return made
     }
+  }
+
+  /// What `make` derives from a node's attributes, made at the first call for this key.
+  public func object<T: Sendable>(
+    _ key: String, make: () throws(StackLensError) -> T
+  ) throws(StackLensError) -> T {
+    if let found = objects.withLock({ $0[key] }) as? T { return found }
+    let made = try make()
+    objects.withLock { $0[key] = made }
+    return made
   }
 }

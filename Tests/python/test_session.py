@@ -193,3 +193,30 @@ def test_many_threads_share_a_session() -> None:
         assert sum(pool.map(work, range(8))) == 0
     session.trim()
     np.testing.assert_array_equal(session.run(["y"], INPUTS)[0], [[1, 2], [3, 4]])
+
+
+def test_a_branch_may_hand_its_input_on() -> None:
+    # Many values follow, so that the memory of the one handed on would be used again.
+    text = """
+    <ir_version: 8, opset_import: ["" : 17]>
+    branch (float[4] x, bool c) => (float[4] y)
+    {
+      a = Exp(x)
+      kept = If (c) <
+        then_branch = yes () => (float[4] t) { t = Identity(a) },
+        else_branch = no () => (float[4] e) { e = Neg(a) }
+      >
+      b = Sin(x)
+      d = Cos(b)
+      f = Mul(b, d)
+      g = Sub(f, f)
+      y = Add(kept, g)
+    }
+    """
+    x = np.array([0, 1, 2, 3], dtype=np.float32)
+    for level in (0, 2):
+        session = stacklens.Session(model(text), optimization_level=level)
+        (y,) = session.run(None, {"x": x, "c": np.array(True)})
+        np.testing.assert_allclose(y, np.exp(x), rtol=1e-6)
+        (y,) = session.run(None, {"x": x, "c": np.array(False)})
+        np.testing.assert_allclose(y, -np.exp(x), rtol=1e-6)

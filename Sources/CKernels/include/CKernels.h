@@ -15,6 +15,7 @@
 #include "slk_gemm.h"
 #include "slk_gemm_i8.h"
 #include "slk_move.h"
+#include "slk_quantise.h"
 #include "slk_rows.h"
 
 #endif

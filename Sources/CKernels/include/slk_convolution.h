@@ -23,6 +23,11 @@ void slk_convolution_columns_u8(const slk_convolution *shape, const uint8_t *x, 
                                 uint8_t *columns, size_t row_stride, size_t pixel_begin,
                                 size_t pixel_end);
 
+/// One output channel of a transposed convolution: y = bias, plus row (kernel position) of `columns`,
+/// [kernel, input pixels], added where that position puts each input. `channels` is not read.
+void slk_convolution_fold_f32(const slk_convolution *shape, const float *columns, float bias,
+                              float *y);
+
 /// Work space of slk_convolution_depthwise_f32, in floats.
 size_t slk_convolution_depthwise_room(const slk_convolution *shape);
 /// One channel with its own kernel: y = activation(x * w + bias). `activation` is a slk_unary.
@@ -34,9 +39,5 @@ void slk_convolution_depthwise_f32(const slk_convolution *shape, const float *x,
 void slk_convolution_combine(const uint8_t *columns, size_t row_stride, int is_signed,
                              int32_t zero_point, const int32_t *weights, size_t terms, size_t n,
                              int32_t *sums);
-
-/// y = saturate(round((sum + offset) * scale) + zero_point), halves to even, into [low, high].
-void slk_requantise_u8(const int32_t *sums, size_t n, int32_t offset, float scale,
-                       int32_t zero_point, int32_t low, int32_t high, uint8_t *y);
 
 #endif

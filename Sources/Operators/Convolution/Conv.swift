@@ -140,7 +140,7 @@ extension OperatorDefinition {
     }
   }
 
-  private static func operands(_ run: Invocation) throws(StackLensError) -> ConvolutionOperands {
+  static func operands(_ run: Invocation) throws(StackLensError) -> ConvolutionOperands {
     func optional(_ index: Int) -> UnsafePointer<Float>? {
       guard index < run.inputs.count, let tensor = run.inputs[index] else { return nil }
       return Float.load(tensor, run.scratch)

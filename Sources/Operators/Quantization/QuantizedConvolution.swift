@@ -133,7 +133,7 @@ extension OperatorDefinition {
         wZero: zeroPointParameters(try run.input(5)), scratch: run.scratch, parallel: run.parallel
       ) { channel, start, count, sums in
         let scale = xScale * wScales[wScales.count == 1 ? 0 : channel] / yScale
-        slk_requantise_u8(
+        slk_quantise_i32(
           sums, count, hasBias ? bias[channel] : 0, scale, zero, low, high, y + start)
       }
     }

@@ -28,7 +28,7 @@ _DEFAULT_BATCH = 4096
 class Match(NamedTuple):
     """A text of a corpus that is similar to a query."""
 
-    index: int
+    index: int  # type: ignore[assignment]
     score: float
     text: str
 

@@ -1,4 +1,4 @@
-"""The exceptions of this package: one base class, and one subclass for each status of the library."""
+"""The exceptions of this package: a base class, and a subclass for each status of the library."""
 
 from __future__ import annotations
 

@@ -46,7 +46,11 @@ _USUAL_OUTPUTS = {
 
 
 def run(
-    name: str, *inputs: ArrayLike, domain: str = "", outputs: Optional[int] = None, **attributes: Any
+    name: str,
+    *inputs: ArrayLike,
+    domain: str = "",
+    outputs: Optional[int] = None,
+    **attributes: Any,
 ) -> Any:
     """Runs one operator in its newest form.
 
