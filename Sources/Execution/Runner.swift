@@ -72,7 +72,7 @@ extension Program {
       guard let value = frame.values[slot] else {
         throw .internalError("output '\(name)' was not computed")
       }
-      outputs.append(try plan.detached(value))
+      outputs.append(try value.detached { plan.owns($0) || $0.storage === frame.arena })
     }
     return outputs
   }
@@ -145,7 +145,7 @@ extension Program {
     }
     for (slot, value) in zip(step.outputs, outputs) where slot >= 0 {
       // What an operator hands on may lie in the arena, where a later step would overwrite it.
-      frame.values[slot] = try value.detached { $0 === frame.arena }
+      frame.values[slot] = try value.detached { $0.storage === frame.arena }
     }
   }
 
@@ -166,22 +166,6 @@ extension Program {
 }
 
 extension Value {
-  /// The value with every tensor in storage that `isForeign` copied into memory of its own.
-  func detached(_ isForeign: (Storage) -> Bool) throws(StackLensError) -> Value {
-    switch self {
-    case .tensor(let tensor):
-      return isForeign(tensor.storage) ? .tensor(try tensor.copied()) : self
-    case .sequence(let elements):
-      var copies: [Value] = []
-      for element in elements { copies.append(try element.detached(isForeign)) }
-      return .sequence(copies)
-    case .map(let keys, let values):
-      guard isForeign(keys.storage) || isForeign(values.storage) else { return self }
-      return .map(keys: try keys.copied(), values: try values.copied())
-    case .none: return self
-    }
-  }
-
   /// The storage of all tensors inside.
   var storages: [Storage] {
     switch self {

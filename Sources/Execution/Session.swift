@@ -93,7 +93,7 @@ public final class Session: Sendable {
     let given = ordered.flatMap(\.storages)
     var outputs: [Value] = []
     for index in picks ?? Array(results.indices) {
-      outputs.append(try results[index].detached { storage in given.contains { $0 === storage } })
+      outputs.append(try results[index].detached { tensor in given.contains { $0 === tensor.storage } })
     }
     return outputs
   }
