@@ -55,8 +55,8 @@ extension Transform {
 
   /// A sum with a fused product that has no activation yet goes into the product as its residual.
   ///
-  /// Only where both sides surely have the same shape: the other side is normalised by the same
-  /// vector length and is itself no broadcast, which the planner checks again.
+  /// Only in front of a LayerNormalization and beside another one's result: there both sides have
+  /// the same shape, and the fused product is fast. Other shapes are right, but slower.
   static func fuseResidual(_ graph: Graph) -> Graph {
     rewrite(graph) { index, place in
       let add = graph.nodes[place]

@@ -9,6 +9,8 @@ struct GraphIndex {
   private let constants: [String: Tensor]
   /// Values that leave the graph, or that a subgraph reads: they must stay.
   private let kept: Set<String>
+  /// Declared extents of inputs and inner values.
+  private let declared: [String: [Dimension]]
 
   init(_ graph: Graph) {
     self.graph = graph
@@ -27,6 +29,41 @@ struct GraphIndex {
     self.readers = readers
     self.constants = constants
     self.kept = kept
+    var declared: [String: [Dimension]] = [:]
+    for value in graph.valueInfo + graph.inputs {
+      if case .tensor(_, let dims?) = value.type { declared[value.name] = dims }
+    }
+    self.declared = declared
+  }
+
+  /// The extent of a value's last axis, where the graph shows it.
+  func lastExtent(of name: String, depth: Int = 16) -> Int? {
+    if let constant = constants[name] { return constant.shape.dims.last }
+    if case .fixed(let extent)? = declared[name]?.last { return extent }
+    guard depth > 0, let node = producer(of: name), node.domain.isEmpty, let first = node.inputs.first
+    else { return nil }
+    switch node.opType {
+    case "Add", "Sub", "Mul", "Div":
+      // An extent other than 1 is the result's, whatever the other side has.
+      let extents = node.inputs.map { lastExtent(of: $0, depth: depth - 1) }
+      if let large = extents.compactMap({ $0 }).first(where: { $0 != 1 }) { return large }
+      return extents.contains(nil) ? nil : 1
+    case "MatMul":
+      guard let weight = constants[node.inputs[1]], weight.rank > 1 else { return nil }
+      return weight.shape.dims.last
+    case "Gather":
+      if case .int(let axis)? = node.attributes["axis"], axis != 0 { return nil }
+      guard let table = constants[first], table.rank > 1 else { return nil }
+      return table.shape.dims.last
+    case "Reshape":
+      guard let dims = constants[node.inputs[1]].flatMap({ try? $0.integers() }),
+        let extent = dims.last, extent > 0
+      else { return nil }
+      return extent
+    case "LayerNormalization", "Gelu", "Relu", "Tanh", "Sigmoid", "Erf", "Sqrt", "Softmax":
+      return lastExtent(of: first, depth: depth - 1)
+    default: return nil
+    }
   }
 
   /// The node that makes a value, if it is the operator asked for.
@@ -46,21 +83,31 @@ struct GraphIndex {
     return (readers[0], graph.nodes[readers[0]])
   }
 
+  /// The one node that reads a value which nothing else needs, if it is the operator asked for.
+  func onlyReader(of name: String, _ opType: String) -> (index: Int, node: Node)? {
+    guard let reader = onlyReader(of: name), reader.node.opType == opType,
+      reader.node.domain.isEmpty
+    else { return nil }
+    return reader
+  }
+
   func constant(_ name: String) -> Tensor? { constants[name] }
 
   /// The value of a float32 constant with one element.
-  func scalar(_ name: String) -> Float? {
-    guard let tensor = constants[name], tensor.count == 1, tensor.elementType == .float32 else {
-      return nil
-    }
+  /// - Parameter rank: the most axes it may have: those of what it is combined with, so that it
+  ///   adds none.
+  func scalar(_ name: String, rank: Int) -> Float? {
+    guard let tensor = constants[name], tensor.count == 1, tensor.rank <= rank,
+      tensor.elementType == .float32
+    else { return nil }
     return tensor.base.assumingMemoryBound(to: Float.self)[0]
   }
 
   /// Of a node with two inputs: the one that is not a scalar constant, with that constant.
-  func scalarOperand(_ node: Node) -> (other: String, scalar: Float)? {
+  func scalarOperand(_ node: Node, rank: Int) -> (other: String, scalar: Float)? {
     guard node.inputs.count == 2 else { return nil }
-    if let value = scalar(node.inputs[1]) { return (node.inputs[0], value) }
-    if let value = scalar(node.inputs[0]) { return (node.inputs[1], value) }
+    if let value = scalar(node.inputs[1], rank: rank) { return (node.inputs[0], value) }
+    if let value = scalar(node.inputs[0], rank: rank) { return (node.inputs[1], value) }
     return nil
   }
 }
