@@ -31,12 +31,18 @@ let package = Package(
       ],
       linkerSettings: [
         .linkedLibrary("onnx"), .linkedLibrary("onnx_proto"), .linkedLibrary("protobuf"),
+        // Nothing here uses the Swift runtime: it stays unlinked, or its names stay inside.
+        .unsafeFlags([
+          "-Xlinker", "--as-needed", "-Xlinker", "--exclude-libs=ALL", "-Xlinker", "--gc-sections",
+        ]),
       ]),
     .target(name: "CUnicode", cSettings: optimised),
     .target(name: "Text", dependencies: ["Base", "CUnicode"]),
     .target(
       name: "Insight",
-      dependencies: ["Execution", "Exchange", "Text", "Operators", "Graphs", "Tensors", "Base"]),
+      dependencies: [
+        "Execution", "Exchange", "Text", "Operators", "Graphs", "Tensors", "Base", "CKernels",
+      ]),
     .target(name: "CStackLens"),
     .target(
       name: "CABI",
@@ -44,16 +50,24 @@ let package = Package(
         "Insight", "Execution", "Exchange", "Text", "Operators", "Graphs", "Tensors", "Base",
         "CStackLens", "CPlatform", "CKernels",
       ]),
-    .testTarget(name: "BaseTests", dependencies: ["Base"]),
+    .target(
+      name: "TestSupport", dependencies: ["Operators", "Graphs", "Tensors", "Base"],
+      path: "Tests/TestSupport"),
+    .testTarget(name: "BaseTests", dependencies: ["Base", "CPlatform"]),
     .testTarget(name: "TextTests", dependencies: ["Text", "Base"], exclude: ["Golden"]),
     .testTarget(name: "TensorsTests", dependencies: ["Tensors"]),
     .testTarget(name: "GraphsTests", dependencies: ["Graphs"]),
-    .testTarget(name: "OperatorsTests", dependencies: ["Operators"]),
+    .testTarget(name: "OperatorsTests", dependencies: ["Operators", "TestSupport"]),
     .testTarget(name: "ExchangeTests", dependencies: ["Exchange"]),
-    .testTarget(name: "ExecutionTests", dependencies: ["Execution", "Exchange"]),
-    .testTarget(name: "InsightTests", dependencies: ["Insight"]),
+    .testTarget(name: "ExecutionTests", dependencies: ["Execution", "Exchange", "TestSupport"]),
+    .testTarget(name: "InsightTests", dependencies: ["Insight", "TestSupport"]),
   ],
   swiftLanguageModes: [.v6],
   cLanguageStandard: .c11,
   cxxLanguageStandard: .cxx17
 )
+
+// Every folder of Sources says in a README what it is and what it must not know about.
+for target in package.targets where target.type == .regular && target.path == nil {
+  target.exclude.append("README.md")
+}

@@ -1,5 +1,5 @@
-// Speed of the matrix kernels on one thread: kernels [fp32|bf16|int8|rest]. Weights of six layers are
-// streamed, as an encoder does, so that small row counts pay for the memory.
+// Speed of the matrix kernels on one thread: kernels [fp32|bf16|int8|rest]. Weights of six layers
+// are streamed, as an encoder does, so that small row counts pay for the memory.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -163,7 +163,9 @@ int main(int count, char **arguments) {
   if (count > 1 && strcmp(arguments[1], "rest")) return 0;
   const size_t lengths[] = {16, 32, 64, 128, 256};
   for (int half = 0; half <= slk_cpu_has_bf16(); half++) {
-    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) attention(lengths[i], 32, 12, half);
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+      attention(lengths[i], 32, 12, half);
+    }
   }
   rows_and_elements();
 }

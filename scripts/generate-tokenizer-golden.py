@@ -15,7 +15,15 @@ import importlib.util
 import json
 from pathlib import Path
 
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from tokenizers import (
+    AddedToken,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "Tests/TextTests/Golden"

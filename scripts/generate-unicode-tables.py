@@ -133,7 +133,9 @@ def report(flags, decompositions, lowers, word):
 
     everything = list(code_points())
     category = {c: unicodedata.category(chr(c)) for c in everything}
-    has = lambda bit: {c for c in everything if flags[c] & bit}
+    def has(bit: int) -> set[int]:
+        return {c for c in everything if flags[c] & bit}
+
     compare("removed", has(REMOVED), {c for c in everything if category[c][0] == "C" and c not in (9, 10, 13)})
     compare("white space", has(SPACE), {c for c in everything if chr(c).isspace()})
     compare("non-spacing mark", has(MARK), {c for c in everything if category[c] == "Mn"
@@ -201,7 +203,7 @@ def write(path, flags, decompositions, lowers, classes, word):
 {array("uint32_t", "lower_values", lower_values)}
 {array("uint32_t", "class_ranges", [x for r in class_ranges for x in r])}
 {array("uint32_t", "word_ranges", [x for r in ranges(word) for x in r])}
-const sl_unicode_tables *sl_unicode(void) {{
+const sl_unicode_tables *slu_unicode(void) {{
   static const sl_unicode_tables tables = {{
     first,
     flags,

@@ -53,10 +53,10 @@ package enum UTF8Reader {
     case 0..<0x80: return (scalar, 1)
     case 0x80..<0x800: return (0x80C0 | scalar >> 6 | (scalar & 0x3F) << 8, 2)
     case 0x800..<0x10000:
-      return (0x8080E0 | scalar >> 12 | (scalar >> 6 & 0x3F) << 8 | (scalar & 0x3F) << 16, 3)
+      return (0x80_80E0 | scalar >> 12 | (scalar >> 6 & 0x3F) << 8 | (scalar & 0x3F) << 16, 3)
     default:
       let low = (scalar >> 12 & 0x3F) << 8 | (scalar >> 6 & 0x3F) << 16 | (scalar & 0x3F) << 24
-      return (0x808080F0 | (scalar >> 18 & 7) | low, 4)
+      return (0x8080_80F0 | (scalar >> 18 & 7) | low, 4)
     }
   }
 

@@ -35,6 +35,18 @@ public func sl_last_error_message() -> UnsafePointer<CChar>! { slp_last_error() 
 @_cdecl("sl_usable_processors") @implementation
 public func sl_usable_processors() -> Int { ThreadPool.usableProcessorCount }
 
+@_cdecl("sl_cpu_features") @implementation
+public func sl_cpu_features() -> UnsafePointer<CChar>! {
+  switch (slk_cpu_tier(), slk_cpu_has_vnni(), slk_cpu_has_bf16()) {
+  case (SLK_TIER_REFERENCE, _, _): immortal("reference")
+  case (SLK_TIER_AVX2, _, _): immortal("avx2")
+  case (_, true, true): immortal("avx512 vnni bf16")
+  case (_, true, false): immortal("avx512 vnni")
+  case (_, false, true): immortal("avx512 bf16")
+  default: immortal("avx512")
+  }
+}
+
 @_cdecl("sl_buffer_data") @implementation
 public func sl_buffer_data(
   _ buffer: OpaquePointer?, _ outData: UnsafeMutablePointer<UnsafeRawPointer?>?,

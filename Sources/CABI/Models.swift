@@ -59,6 +59,11 @@ public func sl_model_encode(
   }
 }
 
+@_cdecl("sl_model_check") @implementation
+public func sl_model_check(_ handle: OpaquePointer?) -> sl_status {
+  boundary { () throws(StackLensError) in _ = try model(handle).check() }
+}
+
 @_cdecl("sl_model_describe") @implementation
 public func sl_model_describe(
   _ handle: OpaquePointer?, _ outText: UnsafeMutablePointer<OpaquePointer?>?

@@ -13,7 +13,9 @@ static void SLK_NAME(exponentiate)(const slk_score_block *block) {
       if (bias) v += v_load_n(bias + (left ? at : 0), left);
       if (block->key_mask && left) {
         int32_t kept[SLK_WIDTH];
-        for (size_t i = 0; i < SLK_WIDTH; i++) kept[i] = i < left && block->key_mask[at + i] ? -1 : 0;
+        for (size_t i = 0; i < SLK_WIDTH; i++) {
+          kept[i] = i < left && block->key_mask[at + i] ? -1 : 0;
+        }
         vi mask;
         __builtin_memcpy(&mask, kept, sizeof mask);
         v = mask ? v : nothing;

@@ -1,5 +1,7 @@
-#define SLK_ONE(source, stride, at, count) \
-  (stride ? (count >= SLK_WIDTH ? v_load(source + at) : v_load_n(source + at, count)) : v_set(*source))
+#define SLK_ONE(source, stride, at, count)                                              \
+  (!stride              ? v_set(*source)                                                \
+   : count >= SLK_WIDTH ? v_load(source + at)                                           \
+                        : v_load_n(source + at, count))
 #define SLK_EACH(expression)                                              \
   for (size_t i = 0; i < n; i += SLK_WIDTH) {                             \
     const size_t count = n - i;                                           \

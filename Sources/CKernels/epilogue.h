@@ -1,5 +1,5 @@
-// The epilogue of a tile in each tier. `tile` holds rows x width sums, rows `ld` floats apart, where
-// ld * rows floats may be read and changed; C's element (0, 0) of the tile is (row, column).
+// The epilogue of a tile in each tier. `tile` holds rows x width sums, rows `ld` floats apart,
+// where ld * rows floats may be read and changed; C's element (0, 0) of the tile is (row, column).
 #ifndef STACKLENS_EPILOGUE_H
 #define STACKLENS_EPILOGUE_H
 

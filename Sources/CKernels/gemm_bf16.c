@@ -17,7 +17,8 @@ size_t slk_gemm_bf16_packed_bytes(size_t k, size_t n) {
 
 enum { BLOCK = 32 };
 
-/// The pairs of `count` <= BLOCK elements of K, of the `width` <= 64 columns that begin at `column`.
+/// The pairs of `count` <= BLOCK elements of K, of the `width` <= 64 columns that begin at
+/// `column`.
 static void pack_block(const float *column, size_t count, size_t width, size_t row_stride,
                        size_t column_stride, uint32_t *out, size_t stored) {
   __attribute__((aligned(64))) uint16_t halves[64 * (BLOCK + 1)];
@@ -39,8 +40,8 @@ static void pack_block(const float *column, size_t count, size_t width, size_t r
     slk_bf16_from_f32(row_stride == 1 ? source : gathered, halves + j * BLOCK, count);
     if (count % 2) halves[j * BLOCK + count] = 0;
   }
-  slk_transpose((const uint32_t *)(const void *)halves, BLOCK / 2, slk_divide_up(count, 2), width, out,
-                stored);
+  slk_transpose((const uint32_t *)(const void *)halves, BLOCK / 2, slk_divide_up(count, 2), width,
+                out, stored);
 }
 
 void slk_gemm_bf16_pack(const float *b, size_t k, size_t n, size_t row_stride,

@@ -16,8 +16,8 @@ typedef struct {
   size_t k;
 } integer_job;
 
-/// The stored values are a + 128 for signed a and b - 128 for unsigned b; the zero points move along:
-/// sum (a - za)(b - zb) = sum a b - za sum b - zb sum a + k za zb.
+/// The stored values are a + 128 for signed a and b - 128 for unsigned b; the zero points move
+/// along: sum (a - za)(b - zb) = sum a b - za sum b - zb sum a + k za zb.
 static void finish_integer(const integer_job *job, const int32_t *tile, size_t ld, size_t rows,
                            size_t width, size_t row, size_t column, int32_t *c, size_t ldc) {
   const slk_integer_product *p = job->product;

@@ -89,7 +89,7 @@ static void clear_missing_columns(uint32_t *panel, size_t units, size_t width, s
 
 void slk_gemm_i8_pack(const float *b, size_t k, size_t n, size_t row_stride, size_t column_stride,
                       size_t groups, void *packed, size_t panel_begin, size_t panel_end) {
-  const size_t columns = slk_i8_columns(), units = slk_i8_units(k), bytes = slk_i8_element_bytes();
+  const size_t columns = slk_i8_columns(), units = slk_i8_units(k);
   const size_t all = slk_i8_stored_columns(n), length = slk_gemm_i8_group_length(k, groups);
   float *scales = slk_i8_scales(packed, k, n);
   int32_t *sums = slk_i8_sums(packed, k, n, groups);
@@ -117,10 +117,8 @@ void slk_gemm_i8_pack(const float *b, size_t k, size_t n, size_t row_stride, siz
         for (size_t i = begin; i < end && j < width; i += CHUNK) {
           const size_t count = slk_min(CHUNK, end - i);
           const float *x = column_chunk(source + i * row_stride, row_stride, count, buffer);
-          memset((uint8_t *)elements + count * bytes, 0, slk_min(8, sizeof elements - count * bytes));
-          if (isnan(s.scale)) {
-            memset(elements, 0, sizeof elements);
-          } else {
+          memset(elements, 0, sizeof elements);
+          if (!isnan(s.scale)) {
             SLK_DISPATCH_I8(quantise, x, count, s.inverse, 0, elements);
           }
           sum += scatter(elements, count, i, base + j, stored);
@@ -143,6 +141,14 @@ void slk_gemm_integer_pack(const void *b, bool is_signed, size_t k, size_t n, si
     const size_t stored = slk_round_up(width, slk_i8_shape().width);
     uint32_t *base = (uint32_t *)packed + column * units;
     clear_missing_columns(base, units, width, stored);
+    if (column_stride == 1) {
+      SLK_DISPATCH_I8(interleave, (const uint8_t *)b + column, is_signed ? 0 : 128, k, row_stride,
+                      width, stored, slk_i8_unit_elements(), base, sums + column);
+      if (slk_i8_unit_elements() == 2 && (k + 1) / 2 < units) {
+        memset(base + (k + 1) / 2 * stored, 0, stored * 4);
+      }
+      continue;
+    }
     for (size_t j = 0; j < stored; j++) {
       const size_t at = (column + j) * column_stride;
       int32_t sum = 0;

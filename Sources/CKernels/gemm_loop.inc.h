@@ -1,6 +1,6 @@
-// The product over a range of rows and panels, on top of gemm_tile.inc.h's accumulators. The includer
-// also defines SLK_OUT, the type of an element of the tile, SLK_FINISH, the epilogue of a tile, and
-// SLK_RUN_TILE where a tile is more than its sums.
+// The product over a range of rows and panels, on top of gemm_tile.inc.h's accumulators. The
+// includer also defines SLK_OUT, the type of an element of the tile, SLK_FINISH, the epilogue of a
+// tile, and SLK_RUN_TILE where a tile is more than its sums.
 
 #define slk_accumulate SLK_NAME(SLK_JOIN(accumulate, SLK_TILE))
 #define slk_store_sums SLK_NAME(SLK_JOIN(store_sums, SLK_TILE))

@@ -1,5 +1,5 @@
-// Where the bytes of an 8-bit product lie. With VNNI a unit of K is four bytes; without it, two 16-bit
-// integers, because the older byte instruction saturates.
+// Where the bytes of an 8-bit product lie. With VNNI a unit of K is four bytes; without it, two
+// 16-bit integers, because the older byte instruction saturates.
 #ifndef STACKLENS_I8_LAYOUT_H
 #define STACKLENS_I8_LAYOUT_H
 

@@ -1,7 +1,7 @@
-// How B lies in memory once packed. A matrix is cut into panels of `vectors * width` columns; a panel
-// stores, for each unit of K, one row of its columns. A unit is 4 bytes (one float, two bfloat16,
-// four bytes, two 16-bit integers) or one double. The last panel is only as many vectors wide as it
-// needs; its missing columns are zero.
+// How B lies in memory once packed. A matrix is cut into panels of `vectors * width` columns; a
+// panel stores, for each unit of K, one row of its columns. A unit is 4 bytes (one float, two
+// bfloat16, four bytes, two 16-bit integers) or one double. The last panel is only as many vectors
+// wide as it needs; its missing columns are zero.
 #ifndef STACKLENS_PANELS_H
 #define STACKLENS_PANELS_H
 

@@ -31,3 +31,32 @@ static void SLK_NAME(quantise)(const float *x, size_t n, float inverse, int32_t 
     }
   }
 }
+
+/// One panel of integer B whose columns lie side by side: units of `per_unit` rows, interleaved. Stored
+/// values are byte ^ flip as signed integers; their column sums go to `sums`.
+static void SLK_NAME(interleave)(const uint8_t *b, uint8_t flip, size_t k, size_t row_stride,
+                                 size_t width, size_t stored, size_t per_unit, uint32_t *out,
+                                 int32_t *sums) {
+  uint8_t nothing[SLK_MOST_VECTORS * 16];
+  memset(nothing, flip, sizeof nothing);
+  memset(sums, 0, stored * sizeof *sums);
+  for (size_t i = 0; i < k; i += per_unit, out += stored) {
+    const uint8_t *r0 = b + i * row_stride;
+    const uint8_t *r1 = i + 1 < k ? r0 + row_stride : nothing;
+    if (per_unit == 2) {
+      for (size_t j = 0; j < width; j++) {
+        const int8_t v0 = (int8_t)(r0[j] ^ flip), v1 = (int8_t)(r1[j] ^ flip);
+        out[j] = (uint32_t)(uint16_t)v0 | (uint32_t)(uint16_t)v1 << 16;
+        sums[j] += v0 + v1;
+      }
+      continue;
+    }
+    const uint8_t *r2 = i + 2 < k ? r0 + 2 * row_stride : nothing;
+    const uint8_t *r3 = i + 3 < k ? r0 + 3 * row_stride : nothing;
+    for (size_t j = 0; j < width; j++) {
+      const uint8_t v0 = r0[j] ^ flip, v1 = r1[j] ^ flip, v2 = r2[j] ^ flip, v3 = r3[j] ^ flip;
+      out[j] = v0 | (uint32_t)v1 << 8 | (uint32_t)v2 << 16 | (uint32_t)v3 << 24;
+      sums[j] += (int8_t)v0 + (int8_t)v1 + (int8_t)v2 + (int8_t)v3;
+    }
+  }
+}

@@ -1,5 +1,5 @@
-// `result` = sum over i of a vector expression in `at` and `left`, the elements that remain from `at`:
-// four running sums, then a tree, so that the rounding error grows with n / (4 SLK_WIDTH).
+// `result` = sum over i of a vector expression in `at` and `left`, the elements that remain from
+// `at`: four running sums, then a tree, so that the rounding error grows with n / (4 SLK_WIDTH).
 #define SLK_SUM_STEP(total, index, remaining, step) \
   {                                                 \
     const size_t at = index, left = remaining;      \
@@ -102,8 +102,8 @@ static void SLK_NAME(add_rows)(const float *a, const float *b, const float *c, f
 
 static void SLK_NAME(layer_norm)(const float *x, size_t x_stride, const float *residual,
                                  size_t residual_stride, const float *gamma, const float *beta,
-                                 float epsilon, float *y, size_t y_stride, size_t rows, size_t width,
-                                 float *out_mean, float *out_inverse) {
+                                 float epsilon, float *y, size_t y_stride, size_t rows,
+                                 size_t width, float *out_mean, float *out_inverse) {
   for (size_t row = 0; row < rows; row++) {
     float *out = y + row * y_stride;
     const float *other = residual ? residual + row * residual_stride : NULL;
@@ -148,7 +148,8 @@ static float SLK_NAME(exponentials)(const float *x, float most, float *y, size_t
   vf s0 = v_set(0.0f), s1 = s0;
   size_t at = 0;
   for (; at + 2 * SLK_WIDTH <= n; at += 2 * SLK_WIDTH) {
-    const vf first = v_exp(v_load(x + at) - most), second = v_exp(v_load(x + at + SLK_WIDTH) - most);
+    const vf first = v_exp(v_load(x + at) - most);
+    const vf second = v_exp(v_load(x + at + SLK_WIDTH) - most);
     v_store(y + at, first);
     v_store(y + at + SLK_WIDTH, second);
     s0 += first;

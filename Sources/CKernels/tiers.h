@@ -1,6 +1,6 @@
 // Compiles the file named by SLK_TEMPLATE once for each tier. A template uses the vector type `vf`
-// and the functions of simd.inc.h and vector_math.inc.h, and names its own functions SLK_NAME(name),
-// which becomes name_reference, name_avx2 and name_avx512.
+// and the functions of simd.inc.h and vector_math.inc.h, and names its own functions
+// SLK_NAME(name), which becomes name_reference, name_avx2 and name_avx512.
 // SLK_AVX512_EXTRA may add features, as in ",avx512vnni"; the caller then checks for them.
 #include "simd_names.h"
 

@@ -4,7 +4,8 @@
 
 #include "simd_names.h"
 
-SLK_HIDDEN void slk_unary_reference(int32_t op, const float *x, float *y, size_t n, float p, float q);
+SLK_HIDDEN void slk_unary_reference(int32_t op, const float *x, float *y, size_t n, float p,
+    float q);
 #if defined(__x86_64__)
 SLK_HIDDEN void slk_unary_avx2(int32_t op, const float *x, float *y, size_t n, float p, float q);
 SLK_HIDDEN void slk_unary_avx512(int32_t op, const float *x, float *y, size_t n, float p, float q);

@@ -1,5 +1,6 @@
 // Elementary functions on vectors, within 4 units in the last place of the exact value.
-// The polynomials are weighted minimax fits (Lawson iteration on Chebyshev nodes) of the stated form.
+// The polynomials are weighted minimax fits (Lawson iteration on Chebyshev nodes) of the stated
+// form.
 
 /// exp(x); 0 below -104, infinity above 88.73, NaN for NaN.
 SLK_INLINE vf v_exp(vf x) {

@@ -1815,7 +1815,7 @@ static const uint32_t word_ranges[1592] = {
   192093, 194560, 195101, 196608, 201546, 201552, 205743, 917760, 917999,
 };
 
-const sl_unicode_tables *sl_unicode(void) {
+const sl_unicode_tables *slu_unicode(void) {
   static const sl_unicode_tables tables = {
     first,
     flags,

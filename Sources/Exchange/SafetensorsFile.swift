@@ -15,6 +15,11 @@ public struct SafetensorsFile: Sendable {
   public let tensors: [String: Tensor]
   /// The entries of `__metadata__` in the order of the file.
   public let metadata: [KeyValue]
+  private let source: ByteSource
+
+  /// Lets the system take back the memory that pages of the file occupy; they are read again when
+  /// touched.
+  public func dropPages() { source.dropPages() }
 
   /// The tensor of that name, nil when the file has none.
   public subscript(name: String) -> Tensor? { tensors[name] }
@@ -61,7 +66,9 @@ public struct SafetensorsFile: Sendable {
         throw error.within("tensor '\(member.key)'")
       }
     }
-    entries.sort { ($0.range.lowerBound, $0.range.upperBound) < ($1.range.lowerBound, $1.range.upperBound) }
+    entries.sort {
+      ($0.range.lowerBound, $0.range.upperBound) < ($1.range.lowerBound, $1.range.upperBound)
+    }
     var position = 0
     var tensors: [String: Tensor] = [:]
     for entry in entries {
@@ -86,6 +93,7 @@ public struct SafetensorsFile: Sendable {
       throw .formatError(
         "the tensors take \(position) bytes, the file holds \(bytes.count - start)")
     }
+    self.source = source
     names = entries.map(\.name)
     self.tensors = tensors
     self.metadata = metadata
@@ -98,7 +106,8 @@ public struct SafetensorsFile: Sendable {
     var metadata: [KeyValue] = []
     for member in object.members {
       guard let text = member.value.stringValue else {
-        throw .formatError("__metadata__ '\(member.key)' is \(member.value.kind), expected a string")
+        throw .formatError(
+          "__metadata__ '\(member.key)' is \(member.value.kind), expected a string")
       }
       metadata.append(KeyValue(member.key, text))
     }

@@ -35,11 +35,49 @@ final class Plan: Sendable {
   let places: [Place]
   let steps: [Step]
   let arenaByteCount: Int
+  private let constants: Set<ObjectIdentifier>
+
+  /// Whether a slot holds a constant or another shape of one.
+  func isConstant(_ slot: Int) -> Bool {
+    switch places[slot] {
+    case .constant: true
+    case .alias(let source, _): isConstant(source)
+    case .arena, .fresh, .runtime: false
+    }
+  }
 
   init(places: [Place], steps: [Step], arenaByteCount: Int) {
     self.places = places
     self.steps = steps
     self.arenaByteCount = arenaByteCount
+    constants = Set(
+      places.compactMap { place in
+        guard case .constant(let tensor) = place else { return nil }
+        return ObjectIdentifier(tensor.storage)
+      })
+  }
+
+  /// Whether the memory is a constant of the plan.
+  func owns(_ tensor: Tensor) -> Bool { constants.contains(ObjectIdentifier(tensor.storage)) }
+}
+
+extension Value {
+  /// The value, with a copy of every tensor whose memory belongs to someone else.
+  func detached(from isOwner: (Tensor) -> Bool) throws(StackLensError) -> Value {
+    switch self {
+    case .tensor(let tensor):
+      return isOwner(tensor) ? .tensor(try tensor.copied()) : self
+    case .sequence(var elements):
+      for index in elements.indices {
+        elements[index] = try elements[index].detached(from: isOwner)
+      }
+      return .sequence(elements)
+    case .map(let keys, let values):
+      return .map(
+        keys: isOwner(keys) ? try keys.copied() : keys,
+        values: isOwner(values) ? try values.copied() : values)
+    case .none: return self
+    }
   }
 }
 

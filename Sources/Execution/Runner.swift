@@ -72,7 +72,7 @@ extension Program {
       guard let value = frame.values[slot] else {
         throw .internalError("output '\(name)' was not computed")
       }
-      outputs.append(value)
+      outputs.append(try value.detached { plan.owns($0) || $0.storage === frame.arena })
     }
     return outputs
   }
@@ -143,7 +143,10 @@ extension Program {
     guard outputs.count >= step.outputs.count else {
       throw .internalError("\(outputs.count) outputs were made, expected \(step.outputs.count)")
     }
-    for (slot, value) in zip(step.outputs, outputs) where slot >= 0 { frame.values[slot] = value }
+    for (slot, value) in zip(step.outputs, outputs) where slot >= 0 {
+      // What an operator hands on may lie in the arena, where a later step would overwrite it.
+      frame.values[slot] = try value.detached { $0.storage === frame.arena }
+    }
   }
 
   private func entry(
@@ -159,5 +162,17 @@ extension Program {
       return try subgraph.program.run(arguments + captured, context)
     }
     return run
+  }
+}
+
+extension Value {
+  /// The storage of all tensors inside.
+  var storages: [Storage] {
+    switch self {
+    case .tensor(let tensor): [tensor.storage]
+    case .sequence(let elements): elements.flatMap(\.storages)
+    case .map(let keys, let values): [keys.storage, values.storage]
+    case .none: []
+    }
   }
 }

@@ -89,8 +89,13 @@ public final class Session: Sendable {
       RunContext(
         execution: onCallingThread ? context.serial : context, cancellation: cancellation,
         profiler: profiler))
-    guard let picks else { return results }
-    return picks.map { results[$0] }
+    // A result that is an input under another shape gets memory of its own: the caller owns both.
+    let given = ordered.flatMap(\.storages)
+    var outputs: [Value] = []
+    for index in picks ?? Array(results.indices) {
+      outputs.append(try results[index].detached { tensor in given.contains { $0 === tensor.storage } })
+    }
+    return outputs
   }
 
   /// Gives the memory of idle runs and cached plans back to the system.

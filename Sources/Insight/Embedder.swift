@@ -52,7 +52,7 @@ public final class Embedder: Sendable {
         .warning, "this processor lacks the instructions for \(precision.rawValue), using fp32")
       precision = .fp32
     }
-    tokenizer = try Tokenizer.load(folder)
+    tokenizer = try Tokenizer.load(path: folder)
     if PathKind(of: folder + "/model.safetensors") == .file {
       encoder = try BertEncoder(folder: folder, precision, threadCount: options.threadCount)
     } else {
@@ -92,8 +92,7 @@ public final class Embedder: Sendable {
     while done < texts.count {
       let slab = done..<min(texts.count, done + Self.slabTextCount)
       let tokens = try tokenizer.packedIDs(
-        utf8: Array(texts[slab]), maxLength: maxLength,
-        parallelFor: pool.map { pool in { count, body in pool.run(count, body) } })
+        utf8: Array(texts[slab]), maxLength: maxLength, on: Parallel(pool))
       let row = vectors + done * dimension
       try tokens.ids.withUnsafeBufferPointerTyped { (ids) throws(StackLensError) in
         try encode(ids: ids, starts: tokens.starts, normalize: normalize, into: row)
@@ -101,6 +100,27 @@ public final class Embedder: Sendable {
       done = slab.upperBound
       if let progress, !progress(done, texts.count) {
         throw .cancelled("embedding was cancelled after \(done) of \(texts.count) texts")
+      }
+    }
+  }
+
+  /// Embeds token ids as `encode(ids:starts:normalize:into:)` does, with progress.
+  public func encode(
+    ids: [Int32], starts: [Int], normalize: Bool = true,
+    into vectors: UnsafeMutablePointer<Float>, progress: Progress?
+  ) throws(StackLensError) {
+    let total = starts.count - 1
+    var done = 0
+    while done < total {
+      let slab = done..<min(total, done + Self.slabTextCount)
+      try ids.withUnsafeBufferPointerTyped { (ids) throws(StackLensError) in
+        try encode(
+          ids: ids, starts: Array(starts[slab.lowerBound...slab.upperBound]),
+          normalize: normalize, into: vectors + done * dimension)
+      }
+      done = slab.upperBound
+      if let progress, !progress(done, total) {
+        throw .cancelled("embedding was cancelled after \(done) of \(total) texts")
       }
     }
   }

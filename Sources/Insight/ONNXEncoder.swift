@@ -36,11 +36,9 @@ struct ONNXEncoder: TextEncoder {
       throw .unsupported("'\(path)' has no input 'input_ids'")
     }
     let preferred = ["sentence_embedding", "last_hidden_state", "token_embeddings"]
-    guard
-      let output = preferred.first(where: { name in
-        session.outputs.contains { $0.name == name }
-      }) ?? session.outputs.first?.name
-    else { throw .unsupported("'\(path)' has no output") }
+    let names = session.outputs.map(\.name)
+    guard let output = preferred.first(where: names.contains) ?? names.first else {
+      throw .unsupported("'\(path)' has no output") }
     self.output = output
     var positions = 512
     if let config = try EncoderConfiguration.readIfPresent("config.json", in: folder),

@@ -38,7 +38,9 @@ struct AddedTokenMatcher: Sendable {
 
   /// - Parameter tokens: what to look for, and the bytes it has in the text.
   init(_ tokens: [(content: [UInt8], token: AddedToken)]) {
-    patterns = tokens.filter { !$0.content.isEmpty }.map { Pattern(content: $0.content, token: $0.token) }
+    patterns = tokens.filter { !$0.content.isEmpty }.map {
+      Pattern(content: $0.content, token: $0.token)
+    }
     patterns.sort {
       ($0.content[0], -$0.content.count, $0.token.id)
         < ($1.content[0], -$1.content.count, $1.token.id)

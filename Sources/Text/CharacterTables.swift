@@ -5,7 +5,7 @@ struct CharacterTables: @unchecked Sendable {
   // Unchecked because of the pointers, which lead to constants.
   static let shared = CharacterTables()
 
-  private let tables = sl_unicode().pointee
+  private let tables = slu_unicode().pointee
 
   static let removed = UInt8(SL_CHAR_REMOVED)
   static let space = UInt8(SL_CHAR_SPACE)

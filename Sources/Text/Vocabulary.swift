@@ -98,7 +98,9 @@ final class Vocabulary: @unchecked Sendable {
     var longest = 0
     for index in 0..<entryTotal {
       longest = max(longest, Int(entries[index].length))
-      if Self.starts(bytes + Int(entries[index].start), Int(entries[index].length), continuingPrefix) {
+      if Self.starts(
+        bytes + Int(entries[index].start), Int(entries[index].length), continuingPrefix)
+      {
         keys += 1
       }
     }

@@ -16,7 +16,8 @@ import Testing
 
   @Test func readsEveryKind() throws {
     let value = try parse(
-      " {\"a\" : [1, -2, 3.5, 1e2, true, false, null], \"b\":{\"c\":\"\\u00e9\\ud83d\\ude00\\n\"}} ")
+      " {\"a\" : [1, -2, 3.5, 1e2, true, false, null], \"b\":{\"c\":\"\\u00e9\\ud83d\\ude00\\n\"}} "
+    )
     #expect(value["a"]?[0] == .integer(1))
     #expect(value["a"]?[1]?.integerValue == -2)
     #expect(value["a"]?[2]?.numberValue == 3.5)
@@ -42,7 +43,8 @@ import Testing
     #expect(status(Array(text.utf8)) == .formatError)
   }
 
-  @Test(arguments: [[0x22, 0xFF, 0x22], [0x22, 0xC0, 0x80, 0x22], [0x22, 0xE2, 0x22]] as [[UInt8]])
+  @Test(
+    arguments: [[0x22, 0xFF, 0x22], [0x22, 0xC0, 0x80, 0x22], [0x22, 0xE2, 0x22]] as [[UInt8]])
   func rejectsBadUTF8(_ bytes: [UInt8]) {
     #expect(status(bytes) == .formatError)
   }

@@ -39,8 +39,9 @@ static void one_head(const attention_case *c, const slk_attention *a, size_t beg
       }
       if (sum > 0) e /= sum;
       const float found = a->out[(begin + i) * a->out_stride + head * c->head_size + l];
-      CHECK(fabs(found - e) < bound, "attention length %zu size %zu bf16 %d (%zu, %zu): %g, expected %g",
-            c->length, c->head_size, c->bf16, i, l, found, e);
+      CHECK(fabs(found - e) < bound,
+            "attention length %zu size %zu bf16 %d (%zu, %zu): %g, expected %g", c->length,
+                c->head_size, c->bf16, i, l, found, e);
     }
   }
 }
@@ -48,7 +49,8 @@ static void one_head(const attention_case *c, const slk_attention *a, size_t beg
 static void one_case(const attention_case *c) {
   const size_t before = 5, tokens = c->length + before, width = c->heads * c->head_size;
   float *qkv = block(tokens * 3 * width * 4), *out = block(tokens * width * 4);
-  float *alone = block(tokens * width * 4), *bias = block(c->heads * c->length * (c->length + 2) * 4);
+  float *alone = block(tokens * width * 4),
+      *bias = block(c->heads * c->length * (c->length + 2) * 4);
   uint8_t *mask = block(tokens);
   fill(qkv, tokens * 3 * width, 4), fill(bias, c->heads * c->length * (c->length + 2), 5);
   for (size_t i = 0; i < tokens; i++) mask[i] = i % 3 != 1;
@@ -76,8 +78,8 @@ static void one_case(const attention_case *c) {
   a.q = moved, a.k = moved + width, a.v = moved + 2 * width;
   a.key_mask = c->mask ? mask + before : NULL;
   for (size_t head = c->heads; head-- > 0;) slk_attention_head(&a, 0, c->length, head, scratch);
-  CHECK(!memcmp(out, alone + before * width, c->length * width * 4), "bits depend on the batch, length %zu",
-        c->length);
+  CHECK(!memcmp(out, alone + before * width, c->length * width * 4),
+        "bits depend on the batch, length %zu", c->length);
   free(qkv), free(out), free(alone), free(bias), free(mask), free(scratch), free(moved);
 }
 

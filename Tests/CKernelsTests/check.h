@@ -42,8 +42,8 @@ static inline void fill(float *x, size_t n, uint32_t seed) {
   for (size_t i = 0; i < n; i++) x[i] = random_unit(&state);
 }
 
-/// Exactly `byte_count` bytes, so that a sanitizer sees a step outside; aligned to 64, filled with NaN
-/// patterns.
+/// Exactly `byte_count` bytes, so that a sanitizer sees a step outside; aligned to 64, filled with
+/// NaN patterns.
 static inline void *block(size_t byte_count) {
   void *p = NULL;
   if (posix_memalign(&p, 64, byte_count ? byte_count : 1)) abort();
@@ -58,5 +58,6 @@ void test_gemm_i8(void);
 void test_elementwise(void);
 void test_rows(void);
 void test_attention(void);
+void test_move(void);
 
 #endif

@@ -105,8 +105,8 @@ static void one_unary(const unary_case *c) {
     if (isfinite(y[i]) && ulp > 0 && fabs(y[i] - exact) / ulp > worst) {
       worst = fabs(y[i] - exact) / ulp;
     }
-    CHECK(close_enough(y[i], exact, c->ulps, c->absolute), "%s(%.9g) = %.9g, expected %.9g", c->name,
-          x[i], y[i], exact);
+    CHECK(close_enough(y[i], exact, c->ulps, c->absolute), "%s(%.9g) = %.9g, expected %.9g",
+          c->name, x[i], y[i], exact);
   }
   if (c->absolute == 0 && c->ulps > 1) {
     printf("  %-10s [%g, %g] %.2f ulp\n", c->name, c->low, c->high, worst);
@@ -132,15 +132,25 @@ static void special_values(void) {
     const char *name;
     double (*exact)(double);
     double ulps, absolute;  // absolute: where a factor is subnormal
-  } smooth[] = {{SLK_UNARY_EXP, "exp", exp, 4, 0},       {SLK_UNARY_LOG, "log", log, 4, 0},
-                {SLK_UNARY_TANH, "tanh", tanh, 4, 0},    {SLK_UNARY_SIGMOID, "sigmoid", sigmoid, 4, 0},
-                {SLK_UNARY_ERF, "erf", erf, 4, 0},       {SLK_UNARY_RELU, "relu", relu, 0, 0},
-                {SLK_UNARY_SILU, "silu", silu, 5, 1e-40},    {SLK_UNARY_SOFTPLUS, "softplus", softplus, 6, 0},
-                {SLK_UNARY_SIGN, "sign", sign, 0, 0},    {SLK_UNARY_SQRT, "sqrt", sqrt, 1, 0},
-                {SLK_UNARY_ABS, "abs", fabs, 0, 0},      {SLK_UNARY_RECIPROCAL, "reciprocal", reciprocal, 1, 0},
-                {SLK_UNARY_FLOOR, "floor", floor, 0, 0}, {SLK_UNARY_ROUND, "round", rint, 0, 0},
-                {SLK_UNARY_CLIP, "clip", clip, 0, 0},    {SLK_UNARY_ELU, "elu", elu, 5, 1e-45},
-                {SLK_UNARY_EXPM1, "expm1", expm1, 4, 0}};
+  } smooth[] = {
+      {SLK_UNARY_EXP, "exp", exp, 4, 0},
+      {SLK_UNARY_LOG, "log", log, 4, 0},
+      {SLK_UNARY_TANH, "tanh", tanh, 4, 0},
+      {SLK_UNARY_SIGMOID, "sigmoid", sigmoid, 4, 0},
+      {SLK_UNARY_ERF, "erf", erf, 4, 0},
+      {SLK_UNARY_RELU, "relu", relu, 0, 0},
+      {SLK_UNARY_SILU, "silu", silu, 5, 1e-40},
+      {SLK_UNARY_SOFTPLUS, "softplus", softplus, 6, 0},
+      {SLK_UNARY_SIGN, "sign", sign, 0, 0},
+      {SLK_UNARY_SQRT, "sqrt", sqrt, 1, 0},
+      {SLK_UNARY_ABS, "abs", fabs, 0, 0},
+      {SLK_UNARY_RECIPROCAL, "reciprocal", reciprocal, 1, 0},
+      {SLK_UNARY_FLOOR, "floor", floor, 0, 0},
+      {SLK_UNARY_ROUND, "round", rint, 0, 0},
+      {SLK_UNARY_CLIP, "clip", clip, 0, 0},
+      {SLK_UNARY_ELU, "elu", elu, 5, 1e-45},
+      {SLK_UNARY_EXPM1, "expm1", expm1, 4, 0},
+  };
   for (size_t c = 0; c < sizeof smooth / sizeof *smooth; c++) {
     slk_unary_f32(smooth[c].op, in, out, COUNT, parameter_p(smooth[c].op), 2.5f);
     for (size_t i = 0; i < COUNT; i++) {

@@ -83,8 +83,8 @@ static void quantised(size_t m, size_t k, size_t n, size_t groups, unsigned vari
       }
       if (e.bias) total += bias[j];
       if (e.activation && total < 0) total = 0;
-      CHECK(fabs(total - c[i * n + j]) <= 1e-5, "int8 %zux%zux%zu groups %zu: %g, expected %g", m, k,
-            n, groups, c[i * n + j], total);
+      CHECK(fabs(total - c[i * n + j]) <= 1e-5, "int8 %zux%zux%zu groups %zu: %g, expected %g", m,
+            k, n, groups, c[i * n + j], total);
     }
   }
   free(a), free(b), free(c), free(bias), free(scales), free(alone), free(rows), free(packed);

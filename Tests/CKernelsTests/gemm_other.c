@@ -6,7 +6,8 @@ void test_gemm_f64(void) {
   for (size_t trial = 0; trial < 400; trial++) {
     const size_t m = random_bits(&state) % 20, k = random_bits(&state) % 66;
     const size_t n = random_bits(&state) % 66, transposed = trial & 1;
-    double *a = block(m * k * 8), *b = block(k * n * 8), *c = block(m * n * 8), *d = block(m * n * 8);
+    double *a = block(m * k * 8), *b = block(k * n * 8), *c = block(m * n * 8),
+        *d = block(m * n * 8);
     double *bias = block(n * 8);
     for (size_t i = 0; i < m * k; i++) a[i] = random_unit(&state);
     for (size_t i = 0; i < k * n; i++) b[i] = random_unit(&state);
@@ -27,7 +28,9 @@ void test_gemm_f64(void) {
     for (size_t i = 0; i < m; i++) {
       for (size_t j = 0; j < n; j++) {
         double sum = 0;
-        for (size_t l = 0; l < k; l++) sum += a[i * k + l] * (transposed ? b[j * k + l] : b[l * n + j]);
+        for (size_t l = 0; l < k; l++) {
+          sum += a[i * k + l] * (transposed ? b[j * k + l] : b[l * n + j]);
+        }
         sum = e.alpha * sum + (e.bias ? bias[j] : 0);
         if (e.residual) sum += e.beta * d[i * n + j];
         if (e.accumulate) sum += d[i * n + j];
@@ -50,6 +53,19 @@ static void test_bf16_conversion(void) {
   uint16_t out[8];
   slk_bf16_from_f32(in, out, 8);
   for (int i = 0; i < 8; i++) CHECK(out[i] == expected[i], "bf16(%g) = %04x", in[i], out[i]);
+  float many[70], back[70];
+  uint16_t rounded[71], same[70];
+  fill(many, 70, 3);
+  for (size_t n = 0; n <= 70; n++) {
+    rounded[n] = 77;
+    slk_bf16_from_f32(many, rounded, n);
+    slk_f32_from_bf16(rounded, back, n);
+    slk_bf16_from_f32(back, same, n);
+    CHECK(rounded[n] == 77 && !memcmp(rounded, same, n * 2), "bf16 does not survive length %zu", n);
+    for (size_t i = 0; i < n; i++) {
+      CHECK(fabsf(back[i] - many[i]) <= fabsf(many[i]) / 256, "bf16(%g) = %g", many[i], back[i]);
+    }
+  }
 }
 
 void test_gemm_bf16(void) {
@@ -87,8 +103,8 @@ void test_gemm_bf16(void) {
         float found = c[i * n + j];
         uint16_t rounded;
         slk_bf16_from_f32(&found, &rounded, 1);
-        CHECK(fabs(sum - found) < 2e-6 * (1 + (double)k / 8), "bf16 %zux%zux%zu: %g, expected %g", m,
-              k, n, found, sum);
+        CHECK(fabs(sum - found) < 2e-6 * (1 + (double)k / 8), "bf16 %zux%zux%zu: %g, expected %g",
+              m, k, n, found, sum);
         CHECK(chained[i * n + j] == rounded, "bf16 output differs from the rounded float");
       }
     }

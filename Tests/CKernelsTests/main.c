@@ -17,6 +17,7 @@ int main(void) {
   test_elementwise();
   test_rows();
   test_attention();
+  test_move();
   printf("%d failures\n", failure_count);
   return failure_count != 0;
 }

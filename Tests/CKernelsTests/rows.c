@@ -14,14 +14,17 @@ static void norms(size_t rows, size_t width) {
     slk_layer_norm(x, stride, residual, width, g, b, 1e-5f, y, stride, rows, width, mean, inverse);
     for (size_t i = 0; i < rows; i++) {
       double m = 0, v = 0;
-      for (size_t j = 0; j < width; j++) m += x[i * stride + j] + (residual ? r[i * width + j] : 0.0f);
+      for (size_t j = 0; j < width; j++) {
+        m += x[i * stride + j] + (residual ? r[i * width + j] : 0.0f);
+      }
       m /= (double)width;
       for (size_t j = 0; j < width; j++) {
         const double d = x[i * stride + j] + (residual ? r[i * width + j] : 0.0f) - m;
         v += d * d;
       }
       const double s = 1.0 / sqrt(v / (double)width + 1e-5);
-      CHECK(fabs(mean[i] - m) < 2e-6 && fabs(inverse[i] / s - 1) < 1e-4, "moments at width %zu", width);
+      CHECK(fabs(mean[i] - m) < 2e-6 && fabs(inverse[i] / s - 1) < 1e-4, "moments at width %zu",
+            width);
       for (size_t j = 0; j < width; j++) {
         double e = (x[i * stride + j] + (residual ? r[i * width + j] : 0.0f) - m) * s;
         if (g) e = e * g[j] + b[j];
@@ -45,7 +48,8 @@ static void norms(size_t rows, size_t width) {
 
 static void embedding(size_t width) {
   enum { WORDS = 9, ROWS = 5 };
-  float *word = block(WORDS * width * 4), *position = block(ROWS * width * 4), *type = block(2 * width * 4);
+  float *word = block(WORDS * width * 4), *position = block(ROWS * width * 4),
+      *type = block(2 * width * 4);
   float *gamma = block(width * 4), *beta = block(width * 4), *y = block(ROWS * width * 4);
   float *sum = block(ROWS * width * 4);
   fill(word, WORDS * width, 1), fill(position, ROWS * width, 2), fill(type, 2 * width, 3);
@@ -54,14 +58,16 @@ static void embedding(size_t width) {
   for (int variant = 0; variant < 3; variant++) {
     const int32_t *t = variant == 1 ? NULL : types;
     const float *p = variant == 2 ? NULL : position;
-    slk_embed_layer_norm(word, ids, p, positions, type, t, gamma, beta, 1e-12f, y, width, ROWS, width);
+    slk_embed_layer_norm(word, ids, p, positions, type, t, gamma, beta, 1e-12f, y, width, ROWS,
+        width);
     for (size_t i = 0; i < ROWS * width; i++) {
       const size_t row = i / width, j = i % width;
       sum[i] = word[(size_t)ids[row] * width + j] + type[(t ? (size_t)t[row] : 0) * width + j];
       if (p) sum[i] += p[(size_t)positions[row] * width + j];
     }
     slk_layer_norm(sum, width, NULL, 0, gamma, beta, 1e-12f, sum, width, ROWS, width, NULL, NULL);
-    CHECK(!memcmp(sum, y, ROWS * width * 4), "embedding differs from its layer norm, width %zu", width);
+    CHECK(!memcmp(sum, y, ROWS * width * 4), "embedding differs from its layer norm, width %zu",
+          width);
   }
   free(word), free(position), free(type), free(gamma), free(beta), free(y), free(sum);
 }
@@ -79,7 +85,8 @@ static void softmaxes(size_t width) {
   for (size_t i = 0; i < width; i++) {
     const double e = exp(x[i] - most) / sum, g = x[i] - most - log(sum);
     CHECK(fabs(y[i] - e) <= 1e-6 * e + 1e-37, "softmax width %zu: %g, expected %g", width, y[i], e);
-    CHECK(l[i] == g || fabs(l[i] - g) < 1e-5, "log softmax width %zu: %g, expected %g", width, l[i], g);
+    CHECK(l[i] == g || fabs(l[i] - g) < 1e-5, "log softmax width %zu: %g, expected %g", width,
+          l[i], g);
   }
   memcpy(l, x, width * 4);
   slk_softmax_rows(l, width, l, width, 1, width);
@@ -104,7 +111,8 @@ static void vectors(size_t n) {
   }
   // |a| bounds |a a| and |a x|: all stay within [-1, 1].
   const double bound = 1e-6 * magnitude;
-  CHECK(fabs(slk_sum(a, n) - sum) < bound && fabs(slk_sum_squares(a, n) - squares) < bound, "sum %zu", n);
+  CHECK(fabs(slk_sum(a, n) - sum) < bound && fabs(slk_sum_squares(a, n) - squares) < bound,
+        "sum %zu", n);
   if (n) CHECK(slk_max_f32(a, n) == most && slk_min_f32(a, n) == least, "extremes of %zu", n);
   slk_dot_rows(a, x, n, 3, n, scores);
   for (int r = 0; r < 3; r++) CHECK(fabs(scores[r] - dots[r]) < bound, "dot of %zu", n);
@@ -116,13 +124,15 @@ static void vectors(size_t n) {
   }
   slk_mean_rows(x, n, 3, n, y);
   for (size_t i = 0; i < n; i++) {
-    CHECK(fabs(y[i] - ((double)x[i] + x[n + i] + x[2 * n + i]) / 3) < 1e-6, "mean of rows, width %zu", n);
+    CHECK(fabs(y[i] - ((double)x[i] + x[n + i] + x[2 * n + i]) / 3) < 1e-6,
+          "mean of rows, width %zu", n);
   }
   slk_mean_rows(x, n, 0, n, y);
   for (size_t i = 0; i < n; i++) CHECK(y[i] == 0, "mean of no rows");
   slk_normalise_rows(x, n, 3, n, 1e-12f);
   for (int r = 0; r < 3 && n; r++) {
-    CHECK(fabs(slk_sum_squares(x + (size_t)r * n, n) - 1) < 1e-5, "length after normalising, width %zu", n);
+    CHECK(fabs(slk_sum_squares(x + (size_t)r * n, n) - 1) < 1e-5,
+          "length after normalising, width %zu", n);
   }
   free(a), free(x), free(y);
 }

@@ -40,14 +40,18 @@ import Testing
 
   @Test(arguments: [
     "", "{", "[]", "{}", "{\"model\":1}", "{\"model\":{\"type\":\"WordPiece\"}}",
-    "{\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"a\":-1}}}",
-    "{\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"a\":1.5}}}",
-    "{\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"a\":99999999999}}}",
-    "{\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"[UNK]\":2000000000}}}",
-    "{\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"a\":0}}}",
   ])
   func rejectsDamagedFiles(_ text: String) {
     #expect(status { try load(text) } == .formatError)
+  }
+
+  @Test(arguments: [
+    "{\"a\":-1}", "{\"a\":1.5}", "{\"a\":\"1\"}", "{\"a\":99999999999}",
+    "{\"[UNK]\":2000000000}", "{\"a\":0}", "[]", "5",
+  ])
+  func rejectsDamagedVocabularies(_ vocabulary: String) {
+    let model = "{\"type\":\"WordPiece\",\"vocab\":\(vocabulary)}"
+    #expect(status { try load(file(model: model)) } == .formatError)
   }
 
   @Test(arguments: [
@@ -71,7 +75,9 @@ import Testing
     let bytes = Array(source.bytes)
     var failures = 0
     for length in stride(from: 0, to: bytes.count - 1, by: 7) {
-      failures += status { try withRaw(Array(bytes[..<length])) { try Tokenizer(tokenizerJSON: $0) } } == nil ? 0 : 1
+      let part = Array(bytes[..<length])
+      let found = status { try withRaw(part) { try Tokenizer(tokenizerJSON: $0) } }
+      failures += found == nil ? 0 : 1
     }
     #expect(failures == (bytes.count - 1 + 6) / 7)
     var state: UInt64 = 42
@@ -104,7 +110,8 @@ import Testing
   }
 
   @Test func readsSettings() throws {
-    let text = "{\"do_lower_case\":false,\"strip_accents\":true,\"cls_token\":{\"content\":\"<s>\"}}"
+    let text =
+      "{\"do_lower_case\":false,\"strip_accents\":true,\"cls_token\":{\"content\":\"<s>\"}}"
     let settings = try withRaw(Array(text.utf8)) { try VocabularySettings(tokenizerConfig: $0) }
     #expect(!settings.lowercases)
     #expect(settings.stripsAccents == true)

@@ -35,9 +35,11 @@ import Testing
     #expect(try tokenizer.encode(" \t\n", options: bare).count == 0)
   }
 
-  @Test(arguments: [
-    [0xFF], [0xC0, 0x80], [0xED, 0xA0, 0x80], [0xF4, 0x90, 0x80, 0x80], [0xE2, 0x82], [0xF0, 0x9F],
-  ] as [[UInt8]])
+  @Test(
+    arguments: [
+      [0xFF], [0xC0, 0x80], [0xED, 0xA0, 0x80], [0xF4, 0x90, 0x80, 0x80], [0xE2, 0x82],
+      [0xF0, 0x9F],
+    ] as [[UInt8]])
   func badUTF8CountsAsReplacementCharacters(_ bad: [UInt8]) throws {
     let bytes = Array("error ".utf8) + bad + Array(" in".utf8)
     let repaired = String(decoding: bytes, as: UTF8.self)
@@ -76,7 +78,8 @@ import Testing
   }
 
   @Test func rejectsLimitsThatCannotBeMet() throws {
-    #expect(status { try tokenizer.encode("error", options: .truncated(to: 1)) } == .invalidArgument)
+    #expect(
+      status { try tokenizer.encode("error", options: .truncated(to: 1)) } == .invalidArgument)
     #expect(
       status { try tokenizer.encode("error", options: .truncated(to: -5)) } == .invalidArgument)
     var pair = EncodingOptions()

@@ -11,7 +11,8 @@ typedef enum {
 } slk_tier;
 
 /// The tier in use: the best one that processor and system support, or the lower one that the
-/// environment variable STACKLENS_CPU names (`reference`, `avx2`, `avx512`; `native` is the default).
+/// environment variable STACKLENS_CPU names (`reference`, `avx2`, `avx512`; `native` is the
+/// default).
 slk_tier slk_cpu_tier(void);
 /// `reference`, `avx2` or `avx512`.
 const char *slk_cpu_tier_name(void);

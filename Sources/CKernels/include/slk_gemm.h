@@ -1,7 +1,7 @@
 // Matrix products C = epilogue(A B) with B packed ahead: float32, float64 and bfloat16.
 //
-// A is [M, K] by rows, C is [M, N] by rows; lda, ldc and all strides count elements. B is packed into
-// column panels, in a layout that belongs to the tier in use. Each call computes the rows
+// A is [M, K] by rows, C is [M, N] by rows; lda, ldc and all strides count elements. B is packed
+// into column panels, in a layout that belongs to the tier in use. Each call computes the rows
 // [row_begin, row_end) of the panels [panel_begin, panel_end), so that threads share one product.
 // An element sums over k in ascending order in one accumulator: its bits depend on its row of A and
 // its column of B alone. K = 0 gives the epilogue of zero.
@@ -39,7 +39,8 @@ size_t slk_gemm_tile_rows(void);
 size_t slk_gemm_f32_panel_columns(void);
 /// ceil(n / panel columns).
 size_t slk_gemm_f32_panel_count(size_t n);
-/// Size of a packed [k, n] matrix; align it to 64 bytes. Equal shapes give equal sizes within a tier.
+/// Size of a packed [k, n] matrix; align it to 64 bytes. Equal shapes give equal sizes within a
+/// tier.
 size_t slk_gemm_f32_packed_bytes(size_t k, size_t n);
 /// Packs the panels [panel_begin, panel_end) of B, whose element (k, n) lies at
 /// b[k * row_stride + n * column_stride]: a transposed matrix has row_stride 1.

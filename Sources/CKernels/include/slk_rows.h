@@ -6,15 +6,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/// y = (v - mean(v)) / sqrt(variance(v) + epsilon) * gamma + beta, with v = x + residual. `residual`,
-/// `gamma` and `beta` may be NULL; the residual has rows of `residual_stride`. The variance comes from
-/// a second pass. `out_mean` and `out_inverse` receive [rows] mean and 1 / sqrt(...), or are NULL.
+/// y = (v - mean(v)) / sqrt(variance(v) + epsilon) * gamma + beta, with v = x + residual.
+/// `residual`, `gamma` and `beta` may be NULL; the residual has rows of `residual_stride`. The
+/// variance comes from a second pass. `out_mean` and `out_inverse` receive [rows] mean and 1 /
+/// sqrt(...), or are NULL.
 void slk_layer_norm(const float *x, size_t x_stride, const float *residual, size_t residual_stride,
                     const float *gamma, const float *beta, float epsilon, float *y, size_t y_stride,
                     size_t rows, size_t width, float *out_mean, float *out_inverse);
 
-/// y[t] = layer norm of word[ids[t]] + position[positions[t]] + type[types[t]]. `position` and `type`
-/// may be NULL with their indices; `types` alone NULL means type 0. Indices are in range.
+/// y[t] = layer norm of word[ids[t]] + position[positions[t]] + type[types[t]]. `position` and
+/// `type` may be NULL with their indices; `types` alone NULL means type 0. Indices are in range.
 void slk_embed_layer_norm(const float *word, const int32_t *ids, const float *position,
                           const int32_t *positions, const float *type, const int32_t *types,
                           const float *gamma, const float *beta, float epsilon, float *y,
@@ -45,8 +46,8 @@ void slk_dot_rows(const float *query, const float *x, size_t x_stride, size_t ro
 void slk_cosine_rows(const float *query, const float *x, size_t x_stride, size_t rows, size_t width,
                      float *scores);
 
-/// Reductions of one contiguous vector in a fixed order. Maximum and minimum propagate NaN; n >= 1 for
-/// them.
+/// Reductions of one contiguous vector in a fixed order. Maximum and minimum propagate NaN; n >= 1
+/// for them.
 float slk_sum(const float *x, size_t n);
 float slk_sum_squares(const float *x, size_t n);
 float slk_max_f32(const float *x, size_t n);

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "slp_dlpack.h"
+
 // Memory ------------------------------------------------------------------------------------
 
 /// `byte_count` bytes aligned to 64, or NULL. Large blocks ask for huge pages.

@@ -37,6 +37,6 @@ typedef struct {
   int64_t word_count;
 } sl_unicode_tables;
 
-const sl_unicode_tables *sl_unicode(void);
+const sl_unicode_tables *slu_unicode(void);
 
 #endif

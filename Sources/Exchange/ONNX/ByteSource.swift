@@ -2,7 +2,7 @@ import Base
 import Tensors
 
 /// Bytes that stay where they are while anything made from them lives.
-struct ByteSource {
+struct ByteSource: @unchecked Sendable {  // the bytes are never written
   let bytes: UnsafeRawBufferPointer
   let owner: any AnyObject & Sendable
 
@@ -31,6 +31,9 @@ struct ByteSource {
     }
     self = try copy.get()
   }
+
+  /// Gives the memory behind a mapped file back; its bytes are read again when touched.
+  func dropPages() { (owner as? MappedFile)?.dropPages() }
 
   /// A tensor over `range`, in place when it is aligned to its elements, else copied. Bytes of
   /// bool other than 0 and 1 become 1.

@@ -86,7 +86,7 @@ extension Importer {
   final class Budget {
     private var nodeCount = 0
     private var nameByteCount = 0
-    private static let maximumNodeCount = 1_000_000
+    private static let maximumNodeCount = 200_000
     private static let maximumNameByteCount = 1 << 29
 
     func spendNode() throws(StackLensError) {
@@ -236,7 +236,8 @@ final class FunctionLibrary {
         throw .formatError("output '\(formal)' of the function is an input that is left out")
       }
       identities.append(
-        Node("Identity", inputs: [names[formal]], outputs: [actual], name: names.prefixed("identity")))
+        Node(
+          "Identity", inputs: [names[formal]], outputs: [actual], name: names.prefixed("identity")))
     }
     let call = Importer.FunctionCall(function: function, attributes: node.attributes)
     return Importer.Frame(nodes: function.nodes, names: names, call: call, epilogue: identities)

@@ -194,7 +194,8 @@ final class Importer {
     if let definition = OperatorTable.find(node.opType, domain: node.domain) { return definition }
     let name = node.domain.isEmpty ? node.opType : "\(node.domain).\(node.opType)"
     unknown[name, default: []].append(
-      node.name.isEmpty ? (node.outputs.first.map { "producing '\($0)'" } ?? "?") : "'\(node.name)'")
+      node.name.isEmpty ? (node.outputs.first.map { "producing '\($0)'" } ?? "?") : "'\(node.name)'"
+    )
     return nil
   }
 

@@ -54,7 +54,8 @@ struct OfficialLibrary: Sendable {
     var byteCount = 0
     let (status, message) = withMessage { text, capacity in
       model.withUnsafeBytes {
-        convert($0.baseAddress, $0.count, Int32(clamping: opset), &bytes, &byteCount, text, capacity)
+        convert(
+          $0.baseAddress, $0.count, Int32(clamping: opset), &bytes, &byteCount, text, capacity)
       }
     }
     guard status == 0 else { throw .unsupported("the official converter says: \(message)") }
@@ -95,7 +96,8 @@ extension Model {
     }
     let opset = opset ?? Opsets.written
     guard opset <= library.newestOpset else {
-      return .ownOnly(reason: "the official checker knows opset \(library.newestOpset), not \(opset)")
+      return .ownOnly(
+        reason: "the official checker knows opset \(library.newestOpset), not \(opset)")
     }
     try library.check(bytes)
     return .official

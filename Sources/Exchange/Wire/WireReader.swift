@@ -186,7 +186,8 @@ struct WireReader {
           "field '\(name)' at offset \(field.offset) has \(range.count) bytes, no multiple of 4")
       }
       for offset in stride(from: range.lowerBound, to: range.upperBound, by: 4) {
-        let bits = UInt32(littleEndian: block.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
+        let bits = UInt32(
+          littleEndian: block.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
         numbers.append(Float(bitPattern: bits))
       }
     default: throw mismatch(field, name, "floats")

@@ -9,6 +9,15 @@ enum Transform {
     var graph = removeIdentities(graph)
     graph = try foldConstants(graph)
     graph = removeDeadCode(graph)
-    return graph
+    guard level > 1 else { return graph }
+    graph = foldBatchNormalization(graph)
+    graph = fuseConvolution(graph)
+    graph = fuseGelu(graph)
+    graph = fuseLayerNormalization(graph)
+    graph = removeDeadCode(graph)
+    graph = fuseMatMul(graph)
+    graph = fuseAttention(graph)
+    graph = fuseResidual(graph)
+    return removeDeadCode(graph)
   }
 }

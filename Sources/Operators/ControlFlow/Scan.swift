@@ -17,8 +17,8 @@ extension OperatorDefinition {
     execution: .evaluate { (context) throws(StackLensError) in
       let body = try context.graph("body")
       let scanned = try context.int("num_scan_inputs")
-      let stateCount = context.inputs.count - scanned
-      guard scanned >= 1, stateCount >= 0, body.inputs.count == context.inputs.count,
+      let stateCount = scanned >= 1 ? context.inputs.count - scanned : -1
+      guard stateCount >= 0, body.inputs.count == context.inputs.count,
         body.outputs.count >= stateCount
       else {
         throw .invalidArgument(
@@ -36,7 +36,9 @@ extension OperatorDefinition {
       var sources: [Slices] = []
       for index in 0..<scanned {
         let tensor = try context.tensor(stateCount + index)
-        sources.append(Slices(tensor, axis: try tensor.shape.axis(inputAxes[index])))
+        let axis = try tensor.shape.axis(inputAxes[index])
+        try requireWalkable(tensor.shape[axis], tensor.shape)
+        sources.append(Slices(tensor, axis: axis))
       }
       let rounds = sources[0].count
       for (index, source) in sources.enumerated() where source.count != rounds {

@@ -26,6 +26,12 @@ extension OperatorDefinition {
       return [TensorType(type, try Shape(geometry.outputDims))]
     },
     execution: .kernels([
+      Kernel("depthwise") { (preparation) throws(StackLensError) in
+        try convolutionDepthwise(preparation, activation: .none)
+      },
+      Kernel("packed") { (preparation) throws(StackLensError) in
+        try convolutionPacked(preparation, activation: .none)
+      },
       .reference { (preparation) throws(StackLensError) in
         try convolutionReference(preparation, activation: .none)
       }
@@ -68,6 +74,12 @@ extension OperatorDefinition {
       return [TensorType(type, shape)]
     },
     execution: .kernels([
+      Kernel("depthwise") { (preparation) throws(StackLensError) in
+        try convolutionDepthwise(preparation, activation: FusedActivation(preparation))
+      },
+      Kernel("packed") { (preparation) throws(StackLensError) in
+        try convolutionPacked(preparation, activation: FusedActivation(preparation))
+      },
       .reference { (preparation) throws(StackLensError) in
         try convolutionReference(preparation, activation: FusedActivation(preparation))
       }
@@ -93,6 +105,49 @@ extension OperatorDefinition {
     guard bias.dims == [expected] else {
       throw .shapeMismatch("bias has shape \(bias), expected [\(expected)]")
     }
+  }
+
+  private static func convolutionPacked(
+    _ preparation: Preparation, activation: FusedActivation
+  ) throws(StackLensError) -> PreparedKernel? {
+    guard try preparation.input(0).elementType == .float32 else { return nil }
+    let geometry = try ConvolutionGeometry.convolution(
+      preparation, x: preparation.input(0).shape, w: preparation.input(1).shape)
+    guard !geometry.isEmpty, geometry.termCount > 0 else { return nil }
+    var plan = ScratchPlan()
+    let convolution = try PackedConvolution(
+      geometry, activation, threadCount: preparation.threadCount, plan: &plan)
+    return PreparedKernel(scratchByteCount: plan.byteCount) { (run) throws(StackLensError) in
+      convolution.compute(try operands(run), run.scratch, run.parallel)
+    }
+  }
+
+  private static func convolutionDepthwise(
+    _ preparation: Preparation, activation: FusedActivation
+  ) throws(StackLensError) -> PreparedKernel? {
+    guard try preparation.input(0).elementType == .float32 else { return nil }
+    let geometry = try ConvolutionGeometry.convolution(
+      preparation, x: preparation.input(0).shape, w: preparation.input(1).shape)
+    // A single group is an ordinary product; with many outputs for one input it wins there.
+    guard geometry.groupCount > 1 || geometry.outputChannels < 4 else { return nil }
+    var plan = ScratchPlan()
+    guard
+      let convolution = try DepthwiseConvolution(
+        geometry, activation, threadCount: preparation.threadCount, plan: &plan)
+    else { return nil }
+    return PreparedKernel(scratchByteCount: plan.byteCount) { (run) throws(StackLensError) in
+      convolution.compute(try operands(run), run.scratch, run.parallel)
+    }
+  }
+
+  static func operands(_ run: Invocation) throws(StackLensError) -> ConvolutionOperands {
+    func optional(_ index: Int) -> UnsafePointer<Float>? {
+      guard index < run.inputs.count, let tensor = run.inputs[index] else { return nil }
+      return Float.load(tensor, run.scratch)
+    }
+    return ConvolutionOperands(
+      x: Float.load(try run.input(0), run.scratch), w: Float.load(try run.input(1), run.scratch),
+      bias: optional(2), residual: optional(3), y: Float.target(run.outputs[0], run.scratch))
   }
 
   private static func convolutionReference(

@@ -19,6 +19,17 @@ extension OperatorDefinition {
       return [TensorType(type, try Shape(geometry.outputDims))]
     },
     execution: .kernels([
+      Kernel("packed") { (preparation) throws(StackLensError) in
+        guard try preparation.input(0).elementType == .float32 else { return nil }
+        let geometry = try ConvolutionGeometry.transposed(
+          preparation, x: preparation.input(0).shape, w: preparation.input(1).shape)
+        var plan = ScratchPlan()
+        let convolution = try PackedConvTranspose(preparation, geometry, plan: &plan)
+        guard let convolution else { return nil }
+        return PreparedKernel(scratchByteCount: plan.byteCount) { (run) throws(StackLensError) in
+          convolution.compute(try operands(run), run.scratch, run.parallel)
+        }
+      },
       .reference { (preparation) throws(StackLensError) in
         let geometry = try ConvolutionGeometry.transposed(
           preparation, x: preparation.input(0).shape, w: preparation.input(1).shape)
@@ -29,7 +40,7 @@ extension OperatorDefinition {
           : try floatingKernel(Float.self, preparation, geometry, .none) {
             geometry.computeTransposedReference($0, $1, $2, $3)
           }
-      }
+      },
     ]),
     samples: [
       Sample([.floats(1, 2, 3, 3), .floats(2, 3, 3, 3), .floats(3)], ["strides": .ints([2, 2])]),

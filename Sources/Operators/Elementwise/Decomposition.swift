@@ -5,12 +5,12 @@ import Tensors
 /// Collects the nodes that stand for one node in a lower opset.
 struct Decomposition {
   private let node: Node
-  private let opset: Int
+  let targetOpset: Int
   private var nodes: [Node] = []
 
   init(_ node: Node, _ opset: Int) {
     self.node = node
-    self.opset = opset
+    targetOpset = opset
   }
 
   /// Adds a node and returns the name of its output.
@@ -58,9 +58,9 @@ struct Decomposition {
     case .float16?: return rewriter.constant(try Tensor(scalar: Float16(value)), "scalar")
     case .bfloat16?: return rewriter.constant(try Tensor(scalar: BFloat16(value)), "scalar")
     default:
-      guard opset >= 15 else {
+      guard targetOpset >= 15 else {
         throw .unsupported(
-          "\(node.opType) on an unknown element type cannot be written for opset \(opset)")
+          "\(node.opType) on an unknown element type cannot be written for opset \(targetOpset)")
       }
       let constant = rewriter.constant(try Tensor(scalar: value), "scalar")
       return apply("CastLike", [constant, node.inputs[0]], &rewriter)

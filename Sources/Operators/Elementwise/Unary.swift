@@ -4,8 +4,10 @@ import Tensors
 
 extension OperatorTable {
   static let elementwise: [OperatorDefinition] =
-    unaryMath + activations
-    + [.not, .bitwiseNot, .isNaN, .isInf, .identity]
+    unaryMath + activations + binaries + comparisons + variadics + random
+    + [
+      .not, .bitwiseNot, .isNaN, .isInf, .identity, .whereSelect, .clip, .cast, .castLike, .dropout,
+    ]
 
   /// y = f(x) without parameters, on the element types that the standard names.
   static let unaryMath: [OperatorDefinition] = [

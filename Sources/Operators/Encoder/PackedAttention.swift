@@ -60,7 +60,7 @@ extension OperatorDefinition {
     ]),
     samples: [
       Sample([.floats(5, 12), .ints([0, 2, 5])], ["heads": .int(2)]),
-      Sample([.floats(6, 24), .ints([0, 0, 4])], ["heads": .int(1)]),
+      Sample([.floats(6, 24), .ints([0, 0, 6])], ["heads": .int(1)]),
     ])
 
   /// The formula, term by term.
@@ -111,5 +111,6 @@ extension OperatorTable {
   /// Operators of an encoder over packed texts.
   static let encoder: [OperatorDefinition] = [
     .packedEmbedding, .packedLinear, .packedAttention, .packedLayerNormalization, .packedPooling,
+    .attention,
   ]
 }

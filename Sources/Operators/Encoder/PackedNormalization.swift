@@ -64,7 +64,13 @@ extension OperatorDefinition {
           }
         }
       }
-    ]))
+    ]),
+    samples: [
+      Sample([
+        .random(.int32, [5], low: 0, high: 9), .ints([0, 2, 2, 5]), .floats(9, 8), .floats(3, 8),
+        .floats(2, 8), .floats(8), .floats(8),
+      ])
+    ])
 
   /// y = LayerNorm(x) of the rows in use. Inputs: x [T, D], scale [D], bias [D], offsets [S + 1].
   static let packedLayerNormalization = OperatorDefinition(
@@ -96,7 +102,7 @@ extension OperatorDefinition {
     ]),
     samples: [
       Sample([.floats(5, 8), .floats(8), .floats(8), .ints([0, 2, 5])]),
-      Sample([.floats(2, 3), .floats(3), .floats(3), .ints([0])]),
+      Sample([.floats(2, 3), .floats(3), .floats(3), .ints([0, 0, 2])]),
     ])
 
   /// One vector for each text: the mean, the first or the largest of its rows; zeros for a text

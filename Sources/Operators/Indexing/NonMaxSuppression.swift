@@ -29,7 +29,7 @@ extension OperatorDefinition {
       let isCentered = try context.flag("center_point_box")
       let (boxCount, classCount) = (boxes.shape[1], scores.shape[1])
       var rows: [Int64] = []
-      for batch in 0..<boxes.shape[0] where limit > 0 {
+      for batch in 0..<boxes.shape[0] where limit > 0 && boxCount > 0 {
         let frames = (0..<boxCount).map {
           Frame(corners[(batch * boxCount + $0) * 4..<(batch * boxCount + $0) * 4 + 4], isCentered)
         }
@@ -56,7 +56,8 @@ extension OperatorDefinition {
     },
     samples: [
       Sample([
-        .random(.float32, [1, 6, 4], low: 0, high: 1), .random(.float32, [1, 2, 6], low: 0, high: 1),
+        .random(.float32, [1, 6, 4], low: 0, high: 1),
+        .random(.float32, [1, 2, 6], low: 0, high: 1),
         .ints([3]), .number(0.3), .number(0.1),
       ]),
       Sample([.floats(1, 0, 4), .floats(1, 1, 0), .ints([2])]),

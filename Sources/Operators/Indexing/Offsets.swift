@@ -55,7 +55,8 @@ func offsetBytes(_ count: Int) -> Int { count * MemoryLayout<Int>.stride }
 extension Invocation {
   /// The scratch as offsets.
   func offsets(_ count: Int) -> UnsafeMutableBufferPointer<Int> {
-    UnsafeMutableBufferPointer(start: scratch.bindMemory(to: Int.self, capacity: count), count: count)
+    UnsafeMutableBufferPointer(
+      start: scratch.bindMemory(to: Int.self, capacity: count), count: count)
   }
 }
 

@@ -94,7 +94,8 @@ extension OperatorDefinition {
         return PreparedKernel { (run) throws(StackLensError) in
           let (places, values) = (try run.input(0), try run.input(2).base)
           let target = run.outputs[0]
-          output.elementType.byWidth(FillElements(target: target, element: values, parallel: run.parallel))
+          output.elementType.byWidth(
+            FillElements(target: target, element: values, parallel: run.parallel))
           guard target.count > 0 else { return }
           let on = values + output.elementType.byteSize
           for index in 0..<indices.shape.count {
@@ -110,7 +111,8 @@ extension OperatorDefinition {
     samples: [
       Sample([.ints([0, 7, -1]), .scalarIndex(4), .ints([2, 5])]),
       Sample([.indices([[1, 9], [2, 4]]), .number(10), .floats(2)], ["axis": .int(1)]),
-      Sample([.ints([]), .ints([3]), .floats(2)]), Sample([.scalarIndex(1), .ints([2]), .floats(2)]),
+      Sample([.ints([]), .ints([3]), .floats(2)]),
+      Sample([.scalarIndex(1), .ints([2]), .floats(2)]),
     ])
 
   /// The first `sequence_lens[i]` steps of each batch entry reversed. ONNX ReverseSequence-28.

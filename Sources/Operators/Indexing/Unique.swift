@@ -17,6 +17,7 @@ extension OperatorDefinition {
         (blocks, extent) = (input.shape.count(0..<axis), input.shape[axis])
         inner = input.shape.count(axis + 1..<input.rank)
       }
+      try requireWalkable(extent, input.shape)
       let groups = Groups(
         keys: OrderKeys(tensor: input).all(), blocks: blocks, extent: extent, inner: inner,
         isSorted: try context.flag("sorted"))

@@ -1,10 +1,12 @@
 import Base
+import CKernels
 import Graphs
 import Tensors
 
 extension OperatorDefinition {
   /// Y = activation(alpha A B' + bias + residual): a product with what follows it in one step.
-  /// bias has one value for each column, residual has the shape of Y. Made by the compile passes.
+  /// bias has one value for each column, residual broadcasts with the product. Made by the compile
+  /// passes.
   static let fusedMatMul = OperatorDefinition(
     "FusedMatMul", domain: "ai.stacklens", versions: [1], inputs: 2...4,
     attributes: [
@@ -24,10 +26,9 @@ extension OperatorDefinition {
         }
       }
       if context.hasInput(3) {
-        let residual = try context.input(3).shape
-        guard residual == shape else {
-          throw .shapeMismatch("residual has shape \(residual), expected \(shape)")
-        }
+        return [
+          TensorType(type.elementType, try shape.broadcast(with: context.input(3).shape))
+        ]
       }
       return [TensorType(type.elementType, shape)]
     },
@@ -48,6 +49,9 @@ extension OperatorDefinition {
         [.floats(9, 40), .floats(40, 50), .floats(50), .floats(9, 50)],
         ["activation": .string("silu")]),
       Sample([.floats(1, 40), .floats(50, 40)], ["transB": .int(1)]),
+      Sample(
+        [.floats(3, 4), .floats(4, 5), .floats(5), .floats(2, 1, 5)],
+        ["activation": .string("tanh")]),
     ])
 
   /// The contribution operator: alpha A' B' with the last two axes possibly swapped.
@@ -104,11 +108,12 @@ extension OperatorDefinition {
     _ preparation: Preparation
   ) throws(StackLensError) -> PreparedKernel? {
     guard try preparation.input(0).elementType == .float32 else { return nil }
-    let (product, _) = try fusedProduct(
+    let (product, shape) = try fusedProduct(
       preparation, preparation.input(0).shape, preparation.input(1).shape)
     let activation = try FusedActivation(preparation)
     let alpha = try preparation.float("alpha")
     var plan = ScratchPlan()
+    let spread = try SpreadResidual(preparation, product: shape, Float.self, &plan)
     let packed = try PackedProduct(
       product, packedB: product.packConstant(preparation), threadCount: preparation.threadCount,
       plan: &plan)
@@ -117,13 +122,20 @@ extension OperatorDefinition {
     return PreparedKernel(scratchByteCount: plan.byteCount) { (run) throws(StackLensError) in
       var epilogue = ProductEpilogue(alpha: alpha, activation: activation)
       if hasBias { epilogue.bias = Float.load(try run.input(2), run.scratch) }
-      if hasResidual {
-        epilogue.residual = Float.load(try run.input(3), run.scratch)
+      let y = Float.target(run.outputs[0], run.scratch)
+      let residual = hasResidual ? Float.load(try run.input(3), run.scratch) : nil
+      if let residual, spread == nil {
+        epilogue.residual = residual
         (epilogue.residualRow, epilogue.residualColumn) = (product.n, 1)
       }
+      if spread != nil { epilogue.activation = .none }
       packed.compute(
         Float.load(try run.input(0), run.scratch), Float.load(try run.input(1), run.scratch),
-        Float.target(run.outputs[0], run.scratch), epilogue, run.scratch, run.parallel)
+        spread?.target(run) ?? y, epilogue, run.scratch, run.parallel)
+      if let spread, let residual {
+        spread.add(residual, to: y, run)
+        slk_unary_f32(activation.code, y, y, run.outputs[0].count, 1, 0)
+      }
     }
   }
 
@@ -143,6 +155,7 @@ extension OperatorDefinition {
     }
     let yRoom = try plan.reserve(preparation.outputs[0], as: type)
     let inputRooms = rooms
+    let spread = try SpreadResidual(preparation, product: shape, type, &plan)
     return PreparedKernel(scratchByteCount: plan.byteCount) { (run) throws(StackLensError) in
       let operands = zip(run.inputs, inputRooms).map { tensor, room in
         tensor.map { T.load($0, run.scratch + room) }
@@ -153,14 +166,51 @@ extension OperatorDefinition {
       let bias = operands.count > 2 ? operands[2] : nil
       let residual = operands.count > 3 ? operands[3] : nil
       let y = T.target(run.outputs[0], run.scratch + yRoom)
-      product.computeReference(a, b, y, run.parallel)
+      let sums = spread?.target(run) ?? y
+      product.computeReference(a, b, sums, run.parallel)
       for i in 0..<shape.count {
-        var value = y[i].scaled(by: alpha)
-        if let bias { value += bias[i % product.n] }
-        if let residual { value += residual[i] }
-        y[i] = activation == .none ? value : T(activation(Double(value)))
+        sums[i] = sums[i].scaled(by: alpha)
+        if let bias { sums[i] += bias[i % product.n] }
+        if let residual, spread == nil { sums[i] += residual[i] }
+      }
+      if let spread, let residual { spread.add(residual, to: y, run) }
+      if activation != .none {
+        for i in 0..<run.outputs[0].count { y[i] = T(activation(Double(y[i]))) }
       }
       T.store(y, run.outputs[0])
+    }
+  }
+}
+
+/// A residual of another shape than the product: the product is kept apart until both are added.
+private struct SpreadResidual<T: ComputeElement>: Sendable {
+  private let room: Int
+  private let loop: BroadcastLoop
+
+  /// Nil where there is no residual or its shape is the product's.
+  init?(
+    _ preparation: Preparation, product: Shape, _: T.Type, _ plan: inout ScratchPlan
+  ) throws(StackLensError) {
+    guard preparation.hasInput(3) else { return nil }
+    let residual = try preparation.input(3).shape
+    guard residual != product else { return nil }
+    room = try plan.reserve(product.count, of: T.self)
+    loop = BroadcastLoop([product, residual], to: preparation.outputs[0].shape)
+  }
+
+  /// Where the product goes.
+  func target(_ run: Invocation) -> UnsafeMutablePointer<T> {
+    (run.scratch + room).assumingMemoryBound(to: T.self)
+  }
+
+  func add(_ residual: UnsafePointer<T>, to y: UnsafeMutablePointer<T>, _ run: Invocation) {
+    let sums = target(run)
+    let strides = loop.rowStrides
+    loop.run(run.parallel, grain: cheapGrain) { starts, output, count in
+      let (left, right) = (sums + starts[0], residual + starts[1])
+      for i in 0..<count {
+        y[output + i] = T.add(left[i * strides[0]], right[i * strides[1]])
+      }
     }
   }
 }

@@ -14,8 +14,6 @@ struct ProductEpilogue {
   var beta: Float = 1
   var activation = FusedActivation.none
 
-  var isPerElement: Bool { bias == nil && residual == nil }
-
   /// The kernel's form, for the rows that begin at `row` of the whole output.
   func native(fromRow row: Int) -> slk_epilogue {
     var result = slk_epilogue_none()
@@ -96,11 +94,8 @@ struct PackedProduct: Sendable {
     guard !product.isEmpty else { return }
     let packed = constantB?.base ?? scratch + bRoom
     switch mode {
-    case .swapped where epilogue.isPerElement:
-      computeSwapped(a, b, c, epilogue, scratch, parallel)
     case .swapped:
-      product.computeReference(a, b, c, parallel)
-      finish(c, epilogue)
+      computeSwapped(a, b, c, epilogue, scratch, parallel)
     case .shared:
       let panels = slk_gemm_f32_panel_count(product.n)
       if constantB == nil {
@@ -188,32 +183,31 @@ struct PackedProduct: Sendable {
     for batch in 0..<product.batchCount {
       let offset = product.offsets(batch)
       slk_gemm_f32_pack(a + offset.a, k, 1, 1, 1, packed, 0, 1)
-      var native = epilogue.native(fromRow: 0)
-      withUnsafePointer(to: &native) { epilogue in
+      // Columns have become rows: what one column shared now lies along the residual.
+      var native = epilogue.native(fromRow: batch)
+      if epilogue.residual != nil { native.residual_row_stride = epilogue.residualColumn }
+      native.residual_column_stride = 0
+      if let bias = epilogue.bias {
+        native.bias = nil
+        native.residual = bias
+        native.residual_row_stride = 1
+        native.beta = 1
+        if epilogue.residual != nil { native.activation = FusedActivation.none.code }
+      }
+      let line = c + batch * n
+      withUnsafePointer(to: &native) { native in
         parallel.ranges(n, grain: max(16, (1 << 16) / max(1, k))) { range in
           slk_gemm_f32(
-            k, 1, b + offset.b, product.bColumn, packed, c + batch * n, 1, epilogue,
-            range.lowerBound, range.upperBound, 0, 1)
+            k, 1, b + offset.b, product.bColumn, packed, line, 1, native, range.lowerBound,
+            range.upperBound, 0, 1)
         }
       }
-    }
-  }
-
-  /// The epilogue in plain loops.
-  private func finish(_ c: UnsafeMutablePointer<Float>, _ epilogue: ProductEpilogue) {
-    let n = product.n
-    for row in 0..<product.batchCount * product.m {
+      guard epilogue.bias != nil, let residual = epilogue.residual else { continue }
       for j in 0..<n {
-        var value = epilogue.alpha * c[row * n + j]
-        if let bias = epilogue.bias { value += bias[j] }
-        if let residual = epilogue.residual {
-          value += epilogue.beta
-            * residual[row * epilogue.residualRow + j * epilogue.residualColumn]
-        }
-        c[row * n + j] = value
+        line[j] += epilogue.beta
+          * residual[batch * epilogue.residualRow + j * epilogue.residualColumn]
       }
+      slk_unary_f32(epilogue.activation.code, line, line, n, 1, 0)
     }
-    slk_unary_f32(
-      epilogue.activation.code, c, c, product.batchCount * product.m * n, 1, 0)
   }
 }

@@ -54,8 +54,8 @@ extension OperatorDefinition {
         let p = Double(try preparation.int("p"))
         guard p >= 1 else { throw .invalidArgument("attribute 'p' is \(p), expected 1 or more") }
         return try accumulate(
-          preparation, term: { p == 2 ? $0 * $0 : p == 1 ? abs($0) : pow(abs($0), p) },
-          result: { sum, _, _, _ in p == 2 ? sum.squareRoot() : p == 1 ? sum : pow(sum, 1 / p) })
+          preparation, term: { p == 2 ? $0 * $0 : p == 1 ? abs($0) : Glibc.pow(abs($0), p) },
+          result: { sum, _, _, _ in p == 2 ? sum.squareRoot() : p == 1 ? sum : Glibc.pow(sum, 1 / p) })
       }
     ]),
     lift: liftNorm,

@@ -30,9 +30,9 @@ extension OperatorDefinition {
       let p = Double(try view.int("p"))
       guard p >= 1 else { throw .invalidArgument("attribute 'p' is \(p), expected 1 or more") }
       return GlobalReduction(start: 0) {
-        $0 + (p == 2 ? $1 * $1 : p == 1 ? abs($1) : pow(abs($1), p))
+        $0 + (p == 2 ? $1 * $1 : p == 1 ? abs($1) : Glibc.pow(abs($1), p))
       } result: { sum, _ in
-        p == 2 ? sum.squareRoot() : p == 1 ? sum : pow(sum, 1 / p)
+        p == 2 ? sum.squareRoot() : p == 1 ? sum : Glibc.pow(sum, 1 / p)
       }
     }, lift: liftNorm)
 

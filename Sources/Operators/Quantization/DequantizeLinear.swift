@@ -1,4 +1,5 @@
 import Base
+import CKernels
 import Graphs
 import Tensors
 
@@ -73,6 +74,12 @@ extension OperatorDefinition {
           let scale = scales[first]
           let zero = zeros[first * zeroStep]
           run.parallel.ranges(count, grain: 1 << 15) { range in
+            if MemoryLayout<Q>.size == 1 {
+              slk_dequantise_bytes(
+                UnsafeRawPointer(x + start + range.lowerBound).assumingMemoryBound(to: UInt8.self),
+                Q.isSigned ? 1 : 0, range.count, scale, zero, y + start + range.lowerBound)
+              return
+            }
             for i in range {
               y[start + i] = Float(Int32(truncatingIfNeeded: x[start + i]) &- zero) * scale
             }

@@ -1,4 +1,5 @@
 import Base
+import CKernels
 import Graphs
 import Tensors
 
@@ -137,6 +138,13 @@ extension OperatorDefinition {
           let scale = scales[first]
           let zero = zeros[first * zeroStep]
           run.parallel.ranges(count, grain: 1 << 15) { range in
+            if MemoryLayout<Q>.size == 1 {
+              slk_quantise_f32(
+                x + start + range.lowerBound, range.count, scale, Int32(zero), Int32(Q.min),
+                Int32(Q.max),
+                run.outputs[0].base.assumingMemoryBound(to: UInt8.self) + start + range.lowerBound)
+              return
+            }
             for i in range {
               y[start + i] = quantized(x[start + i] / scale, zeroPoint: zero, as: Q.self)
             }
@@ -183,9 +191,8 @@ extension OperatorDefinition {
           let scale: Float = range == 0 ? 1 : range
           let zero = quantized(0 - low / scale, zeroPoint: 0, as: UInt8.self)
           run.parallel.ranges(tensor.count, grain: 1 << 15) { range in
-            for i in range {
-              y[i] = quantized(x[i] / scale, zeroPoint: Float(zero), as: UInt8.self)
-            }
+            slk_quantise_f32(
+              x + range.lowerBound, range.count, scale, Int32(zero), 0, 255, y + range.lowerBound)
           }
           run.outputs[1].base.storeBytes(of: scale, as: Float.self)
           run.outputs[2].base.storeBytes(of: zero, as: UInt8.self)

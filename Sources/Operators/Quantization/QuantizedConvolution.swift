@@ -1,36 +1,7 @@
 import Base
+import CKernels
 import Graphs
 import Tensors
-
-/// The int32 convolution of bytes less their zero points.
-struct IntegerConvolution: Sendable {
-  let geometry: ConvolutionGeometry
-  private let xRoom: Int
-  private let wRoom: Int
-
-  init(_ geometry: ConvolutionGeometry, x: Shape, w: Shape, plan: inout ScratchPlan)
-    throws(StackLensError)
-  {
-    self.geometry = geometry
-    xRoom = try plan.reserve(x.count, of: Int32.self)
-    wRoom = try plan.reserve(w.count, of: Int32.self)
-  }
-
-  /// `wZero` holds one value, or one for each output channel.
-  func compute(
-    x: Tensor, w: Tensor, xZero: Int32, wZero: [Int32], into y: UnsafeMutablePointer<Int32>,
-    scratch: UnsafeMutableRawPointer, parallel: Parallel
-  ) {
-    let input = (scratch + xRoom).bindMemory(to: Int32.self, capacity: x.count)
-    let weights = (scratch + wRoom).bindMemory(to: Int32.self, capacity: w.count)
-    widenIntegers(x.base, x.elementType, x.count, to: input)
-    widenIntegers(w.base, w.elementType, w.count, to: weights)
-    if xZero != 0 { for i in 0..<x.count { input[i] &-= xZero } }
-    let terms = max(1, geometry.termCount)
-    for i in 0..<w.count { weights[i] &-= wZero[wZero.count == 1 ? 0 : i / terms] }
-    geometry.computeReference(UnsafePointer(input), UnsafePointer(weights), y, parallel)
-  }
-}
 
 extension OperatorDefinition {
   /// int32 convolution of 8-bit integers less their zero points; padding counts as the zero point.
@@ -48,6 +19,24 @@ extension OperatorDefinition {
       return [TensorType(.int32, try Shape(geometry.outputDims))]
     },
     execution: .kernels([
+      Kernel("packed") { (preparation) throws(StackLensError) in
+        let geometry = try ConvolutionGeometry.convolution(
+          preparation, x: preparation.input(0).shape, w: preparation.input(1).shape)
+        var plan = ScratchPlan()
+        let integers = try PackedIntegerConvolution(preparation, w: 1, geometry, plan: &plan)
+        guard let integers else { return nil }
+        let hasXZero = preparation.hasInput(2)
+        let hasWZero = preparation.hasInput(3)
+        return PreparedKernel(scratchByteCount: plan.byteCount) { (run) throws(StackLensError) in
+          let y = run.outputs[0].base.assumingMemoryBound(to: Int32.self)
+          integers.compute(
+            x: try run.input(0), w: try run.input(1),
+            xZero: zeroPointParameters(hasXZero ? try run.input(2) : nil)[0],
+            wZero: zeroPointParameters(hasWZero ? try run.input(3) : nil), scratch: run.scratch,
+            parallel: run.parallel
+          ) { _, start, count, sums in (y + start).update(from: sums, count: count) }
+        }
+      },
       .reference { (preparation) throws(StackLensError) in
         let (x, w) = (try preparation.input(0).shape, try preparation.input(1).shape)
         let geometry = try ConvolutionGeometry.convolution(preparation, x: x, w: w)
@@ -63,7 +52,7 @@ extension OperatorDefinition {
             into: run.outputs[0].base.assumingMemoryBound(to: Int32.self), scratch: run.scratch,
             parallel: run.parallel)
         }
-      }
+      },
     ]),
     samples: [
       Sample(
@@ -101,11 +90,12 @@ extension OperatorDefinition {
       return [TensorType(type, try Shape(geometry.outputDims))]
     },
     execution: .kernels([
+      Kernel("packed", prepare: qLinearConvPacked),
       .reference { (preparation) throws(StackLensError) in
         preparation.outputs[0].elementType == .int8
           ? try qLinearConvKernel(Int8.self, preparation)
           : try qLinearConvKernel(UInt8.self, preparation)
-      }
+      },
     ]),
     samples: [
       Sample(
@@ -118,6 +108,36 @@ extension OperatorDefinition {
           .random(.int32, [6], low: -999, high: 999),
         ], ["pads": .ints([1, 1, 1, 1]), "group": .int(2)])
     ])
+
+  private static func qLinearConvPacked(
+    _ preparation: Preparation
+  ) throws(StackLensError) -> PreparedKernel? {
+    let geometry = try ConvolutionGeometry.convolution(
+      preparation, x: preparation.input(0).shape, w: preparation.input(3).shape)
+    var plan = ScratchPlan()
+    let integers = try PackedIntegerConvolution(preparation, w: 3, geometry, plan: &plan)
+    guard let integers else { return nil }
+    let hasBias = preparation.hasInput(8)
+    let isSigned = preparation.outputs[0].elementType == .int8
+    let (low, high): (Int32, Int32) = isSigned ? (-128, 127) : (0, 255)
+    return PreparedKernel(scratchByteCount: plan.byteCount) { (run) throws(StackLensError) in
+      let y = run.outputs[0].base.assumingMemoryBound(to: UInt8.self)
+      let xScale = floatParameters(try run.input(1))[0]
+      let wScales = floatParameters(try run.input(4))
+      let yScale = floatParameters(try run.input(6))[0]
+      let zero = zeroPointParameters(try run.input(7))[0]
+      let bias = hasBias ? zeroPointParameters(try run.input(8)) : []
+      integers.compute(
+        x: try run.input(0), w: try run.input(3),
+        xZero: zeroPointParameters(try run.input(2))[0],
+        wZero: zeroPointParameters(try run.input(5)), scratch: run.scratch, parallel: run.parallel
+      ) { channel, start, count, sums in
+        let scale = xScale * wScales[wScales.count == 1 ? 0 : channel] / yScale
+        slk_quantise_i32(
+          sums, count, hasBias ? bias[channel] : 0, scale, zero, low, high, y + start)
+      }
+    }
+  }
 
   private static func qLinearConvKernel<Q: FixedWidthInteger & Sendable>(
     _ type: Q.Type, _ preparation: Preparation

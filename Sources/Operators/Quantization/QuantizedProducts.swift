@@ -38,54 +38,6 @@ enum LineParameter: Sendable {
   }
 }
 
-/// An integer matrix product with zero points: int32 sums of (a - a0)(b - b0).
-struct IntegerProduct: Sendable {
-  let product: MatrixProduct
-  let aZero: LineParameter
-  let bZero: LineParameter
-  private let aShape: Shape
-  private let bShape: Shape
-  private let aRoom: Int
-  private let bRoom: Int
-
-  init(
-    a: Shape, b: Shape, aZero: Shape?, bZero: Shape?, plan: inout ScratchPlan
-  ) throws(StackLensError) {
-    product = try MatrixProduct.make(a, b).product
-    self.aZero = try LineParameter(aZero ?? .scalar, factor: a, isRight: false)
-    self.bZero = try LineParameter(bZero ?? .scalar, factor: b, isRight: true)
-    (aShape, bShape) = (a, b)
-    aRoom = try plan.reserve(a.count, of: Int32.self)
-    bRoom = try plan.reserve(b.count, of: Int32.self)
-  }
-
-  func compute(
-    a: Tensor, b: Tensor, aZero: [Int32], bZero: [Int32], into c: UnsafeMutablePointer<Int32>,
-    scratch: UnsafeMutableRawPointer, parallel: Parallel
-  ) {
-    let left = (scratch + aRoom).bindMemory(to: Int32.self, capacity: aShape.count)
-    let right = (scratch + bRoom).bindMemory(to: Int32.self, capacity: bShape.count)
-    widenIntegers(a.base, a.elementType, a.count, to: left)
-    widenIntegers(b.base, b.elementType, b.count, to: right)
-    let (m, n, k) = (product.m, product.n, product.k)
-    if k > 0, m > 0 {
-      for row in 0..<aShape.count / k {
-        let zero = aZero[self.aZero.index(batch: row / m, line: row % m, lineCount: m)]
-        if zero != 0 { for p in 0..<k { left[row * k + p] &-= zero } }
-      }
-    }
-    if k > 0, n > 0 {
-      for row in 0..<bShape.count / n {
-        for j in 0..<n {
-          right[row * n + j] &-=
-            bZero[self.bZero.index(batch: row / k, line: j, lineCount: n)]
-        }
-      }
-    }
-    product.computeReference(UnsafePointer(left), UnsafePointer(right), c, parallel)
-  }
-}
-
 extension OperatorDefinition {
   /// int32 matrix product of 8-bit integers less their zero points. ONNX MatMulInteger-10.
   static let matMulInteger = OperatorDefinition(
@@ -105,23 +57,12 @@ extension OperatorDefinition {
       return [TensorType(.int32, shape)]
     },
     execution: .kernels([
+      Kernel("packed") { (preparation) throws(StackLensError) in
+        try matMulIntegerKernel(preparation, isPacked: true)
+      },
       .reference { (preparation) throws(StackLensError) in
-        let hasAZero = preparation.hasInput(2)
-        let hasBZero = preparation.hasInput(3)
-        var plan = ScratchPlan()
-        let product = try IntegerProduct(
-          a: preparation.input(0).shape, b: preparation.input(1).shape,
-          aZero: hasAZero ? preparation.input(2).shape : nil,
-          bZero: hasBZero ? preparation.input(3).shape : nil, plan: &plan)
-        return PreparedKernel(scratchByteCount: plan.byteCount) { (run) throws(StackLensError) in
-          product.compute(
-            a: try run.input(0), b: try run.input(1),
-            aZero: zeroPointParameters(hasAZero ? try run.input(2) : nil),
-            bZero: zeroPointParameters(hasBZero ? try run.input(3) : nil),
-            into: run.outputs[0].base.assumingMemoryBound(to: Int32.self), scratch: run.scratch,
-            parallel: run.parallel)
-        }
-      }
+        try matMulIntegerKernel(preparation, isPacked: false)
+      },
     ]),
     samples: [
       Sample([
@@ -133,6 +74,26 @@ extension OperatorDefinition {
       ]),
       Sample([.random(.int8, [2, 0], low: 0, high: 1), .random(.int8, [0, 3], low: 0, high: 1)]),
     ])
+
+  private static func matMulIntegerKernel(
+    _ preparation: Preparation, isPacked: Bool
+  ) throws(StackLensError) -> PreparedKernel? {
+    let hasAZero = preparation.hasInput(2)
+    let hasBZero = preparation.hasInput(3)
+    var plan = ScratchPlan()
+    let product = try IntegerProduct(
+      preparation, a: 0, b: 1, aZero: hasAZero ? preparation.input(2).shape : nil,
+      bZero: hasBZero ? preparation.input(3).shape : nil, isPacked: isPacked, plan: &plan)
+    guard let product else { return nil }
+    return PreparedKernel(scratchByteCount: plan.byteCount) { (run) throws(StackLensError) in
+      product.compute(
+        a: try run.input(0), b: try run.input(1),
+        aZero: zeroPointParameters(hasAZero ? try run.input(2) : nil),
+        bZero: zeroPointParameters(hasBZero ? try run.input(3) : nil),
+        into: run.outputs[0].base.assumingMemoryBound(to: Int32.self), scratch: run.scratch,
+        parallel: run.parallel)
+    }
+  }
 
   /// The matrix product of quantised factors, quantised: exact int32 sums, one rounding at the end.
   /// ONNX QLinearMatMul-21 for 8-bit integers.
@@ -160,11 +121,16 @@ extension OperatorDefinition {
       return [TensorType(type, shape)]
     },
     execution: .kernels([
+      Kernel("packed") { (preparation) throws(StackLensError) in
+        preparation.outputs[0].elementType == .int8
+          ? try qLinearMatMulKernel(Int8.self, preparation, isPacked: true)
+          : try qLinearMatMulKernel(UInt8.self, preparation, isPacked: true)
+      },
       .reference { (preparation) throws(StackLensError) in
         preparation.outputs[0].elementType == .int8
-          ? try qLinearMatMulKernel(Int8.self, preparation)
-          : try qLinearMatMulKernel(UInt8.self, preparation)
-      }
+          ? try qLinearMatMulKernel(Int8.self, preparation, isPacked: false)
+          : try qLinearMatMulKernel(UInt8.self, preparation, isPacked: false)
+      },
     ]),
     samples: [
       Sample([
@@ -182,13 +148,15 @@ extension OperatorDefinition {
     ])
 
   private static func qLinearMatMulKernel<Q: FixedWidthInteger & Sendable>(
-    _ type: Q.Type, _ preparation: Preparation
-  ) throws(StackLensError) -> PreparedKernel {
+    _ type: Q.Type, _ preparation: Preparation, isPacked: Bool
+  ) throws(StackLensError) -> PreparedKernel? {
     let (a, b) = (try preparation.input(0).shape, try preparation.input(3).shape)
     let output = preparation.outputs[0].shape
     var plan = ScratchPlan()
     let integers = try IntegerProduct(
-      a: a, b: b, aZero: preparation.input(2).shape, bZero: preparation.input(5).shape, plan: &plan)
+      preparation, a: 0, b: 3, aZero: preparation.input(2).shape,
+      bZero: preparation.input(5).shape, isPacked: isPacked, plan: &plan)
+    guard let integers else { return nil }
     let sums = try plan.reserve(output.count, of: Int32.self)
     let aScale = try LineParameter(preparation.input(1).shape, factor: a, isRight: false)
     let bScale = try LineParameter(preparation.input(4).shape, factor: b, isRight: true)

@@ -79,6 +79,7 @@ extension OperatorDefinition {
     let input = try context.tensor(0)
     let axis = try context.axis("axis", rank: input.rank)
     let extent = input.shape[axis]
+    try requireWalkable(extent, input.shape)
     var sizes = [Int](repeating: 1, count: extent)
     var isKept = true
     if context.hasInput(1) {

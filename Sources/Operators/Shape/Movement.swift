@@ -99,6 +99,14 @@ func extentSum(_ terms: [Int]) throws(StackLensError) -> Int {
   return sum
 }
 
+/// Refuses to walk along an extent that only an empty tensor can have.
+/// - Throws: `.limitExceeded` for more steps than elements and than 2^24.
+func requireWalkable(_ extent: Int, _ shape: Shape) throws(StackLensError) {
+  guard extent <= max(shape.count, 1 << 24) else {
+    throw .limitExceeded("cannot walk \(extent) steps of the empty shape \(shape)")
+  }
+}
+
 /// Axes as indices into a shape of the given rank, each at most once; negative ones count from the
 /// end.
 func checkedAxes(_ axes: [Int], rank: Int) throws(StackLensError) -> [Int] {

@@ -1,4 +1,5 @@
 import Base
+import CKernels
 import Tensors
 
 /// A copy between two arrays seen through strides (in elements, of any sign; 0 repeats), planned
@@ -103,35 +104,31 @@ struct StridedCopy: Sendable {
       }
     }
 
-    /// `columns` is contiguous in the source, `rows` in the target: square blocks keep both in
-    /// cache.
+    /// `columns` is contiguous in the source, `rows` in the target; strips of columns are
+    /// transposed one by one.
     private func transpose<Element>(
       rows: Axis, columns: Axis, _ outer: [Axis], _ read: UnsafePointer<Element>,
       _ write: UnsafeMutablePointer<Element>
     ) {
-      let block = 32
-      let strips = (columns.extent + block - 1) / block
-      let work = outer + [Axis(extent: strips, source: block, target: block * columns.target)]
-      let grain = max(1, moveGrain / (block * rows.extent))
+      let width = 64
+      let strips = (columns.extent + width - 1) / width
+      let work = outer + [Axis(extent: strips, source: width, target: width * columns.target)]
+      let grain = max(1, moveGrain / (width * rows.extent))
       parallel.ranges(rowCount(work), grain: grain) { range in
         var strip = range.lowerBound % strips
         walk(work, range) { (source, target) in
-          let width = min(block, columns.extent - strip * block)
+          let count = min(width, columns.extent - strip * width)
           strip = strip + 1 == strips ? 0 : strip + 1
-          var row = 0
-          while row < rows.extent {
-            let height = min(block, rows.extent - row)
-            let from = read + (source + row * rows.source)
-            let to = write + (target + row)
-            for column in 0..<width {
-              let line = to + column * columns.target
-              var place = from + column
-              for index in 0..<height {
-                line[index] = place.pointee
-                place += rows.source
-              }
+          let (from, to) = (read + source, write + target)
+          if Element.self != String.self && rows.source > 0 && columns.target > 0 {
+            return slk_transpose(
+              from, rows.source, to, columns.target, rows.extent, count,
+              MemoryLayout<Element>.size)
+          }
+          for column in 0..<count {
+            for row in 0..<rows.extent {
+              to[column * columns.target + row] = from[row * rows.source + column]
             }
-            row += height
           }
         }
       }

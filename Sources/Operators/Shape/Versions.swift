@@ -56,7 +56,8 @@ func dropAttribute(
   { (node, version, _) throws(StackLensError) in
     guard version < opset, let found = node.attributes[name] else { return [node] }
     guard isDefault(found) else {
-      throw .unsupported("\(node.opType) with \(name) \(found) needs opset \(opset), not \(version)")
+      throw .unsupported(
+        "\(node.opType) with this '\(name)' needs opset \(opset), not \(version)")
     }
     var node = node
     node.attributes[name] = nil

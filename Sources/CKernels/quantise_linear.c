@@ -1,0 +1,20 @@
+#include "include/slk_quantise.h"
+#include "simd_names.h"
+
+#define SLK_TEMPLATE "quantise_linear.inc.h"
+#include "tiers.h"
+
+void slk_quantise_f32(const float *x, size_t n, float scale, int32_t zero_point, int32_t low,
+                      int32_t high, uint8_t *y) {
+  SLK_DISPATCH(quantise_f32, x, n, scale, zero_point, low, high, y);
+}
+
+void slk_quantise_i32(const int32_t *sums, size_t n, int32_t offset, float scale,
+                      int32_t zero_point, int32_t low, int32_t high, uint8_t *y) {
+  SLK_DISPATCH(quantise_i32, sums, n, offset, scale, zero_point, low, high, y);
+}
+
+void slk_dequantise_bytes(const uint8_t *x, int is_signed, size_t n, float scale,
+                          int32_t zero_point, float *y) {
+  SLK_DISPATCH(dequantise_bytes, x, is_signed, n, scale, zero_point, y);
+}

@@ -1,0 +1,97 @@
+import Graphs
+import Tensors
+
+extension Transform {
+  /// Scaled dot-product attention over heads, written out as exporters do, becomes one operator.
+  ///
+  /// From the softmax: up through an optional mask sum and scales to the product of queries and
+  /// keys, each transposed from [batch, length, heads, width]; down through the product with the
+  /// values to the transposition back. The reshapes around it stay: they move no data.
+  static func fuseAttention(_ graph: Graph) -> Graph {
+    rewrite(graph) { index, place in
+      let softmax = graph.nodes[place]
+      guard softmax.opType == "Softmax", softmax.domain.isEmpty, isOverKeys(softmax),
+        let scores = scaledScores(softmax.inputs[0], index),
+        let mixed = index.onlyReader(of: softmax.outputs[0], "MatMul"),
+        mixed.node.inputs[0] == softmax.outputs[0],
+        let value = transposed(mixed.node.inputs[1], lengthAndHeads, index),
+        let back = index.onlyReader(of: mixed.node.outputs[0], "Transpose"),
+        case .ints(lengthAndHeads)? = back.node.attributes["perm"]
+      else { return nil }
+      let node = Node(
+        "Attention", inputs: [scores.query, scores.key, value, scores.mask],
+        outputs: back.node.outputs, attributes: ["scale": .float(scores.scale)],
+        name: softmax.name, domain: "ai.stacklens")
+      return Replacement(at: back.index, removed: [place, mixed.index, back.index], nodes: [node])
+    }
+  }
+
+  /// Swaps lengths and heads of a tensor of rank 4, or its last two axes, or both in one.
+  private static let lengthAndHeads: [Int64] = [0, 2, 1, 3]
+  private static let lastTwo: [Int64] = [0, 1, 3, 2]
+  private static let lengthLast: [Int64] = [0, 2, 3, 1]
+
+  private static func isOverKeys(_ softmax: Node) -> Bool {
+    guard case .int(let axis)? = softmax.attributes["axis"] else { return true }
+    return axis == -1 || axis == 3
+  }
+
+  private struct Scores {
+    var query: String
+    var key: String
+    var mask = ""
+    var scale: Float
+  }
+
+  /// Reads `(q · kᵀ) · scale + mask`, where q and k may be scaled as well.
+  private static func scaledScores(_ name: String, _ index: GraphIndex) -> Scores? {
+    if let scores = products(name, index) { return scores }
+    guard let add = index.producer(of: name, "Add") else { return nil }
+    for side in [0, 1] {
+      if var scores = products(add.node.inputs[side], index) {
+        scores.mask = add.node.inputs[1 - side]
+        return scores
+      }
+    }
+    return nil
+  }
+
+  private static func products(_ name: String, _ index: GraphIndex) -> Scores? {
+    let (scaled, outer) = scaling(name, index)
+    guard let product = index.producer(of: scaled, "MatMul") else { return nil }
+    let (left, queryScale) = scaling(product.node.inputs[0], index)
+    let (right, keyScale) = scaling(product.node.inputs[1], index)
+    guard let query = transposed(left, lengthAndHeads, index),
+      let key = transposed(right, lengthLast, index)
+        ?? transposed(right, lastTwo, index).flatMap({ transposed($0, lengthAndHeads, index) })
+    else { return nil }
+    return Scores(query: query, key: key, scale: outer * queryScale * keyScale)
+  }
+
+  /// The value behind an optional division or multiplication by a scalar.
+  private static func scaling(
+    _ name: String, _ index: GraphIndex
+  ) -> (name: String, scale: Float) {
+    if let div = index.producer(of: name, "Div"),
+      let divisor = index.scalar(div.node.inputs[1], rank: 4), divisor.isNormal
+    {
+      return (div.node.inputs[0], 1 / divisor)
+    }
+    if let mul = index.producer(of: name, "Mul"),
+      let factor = index.scalarOperand(mul.node, rank: 4)
+    {
+      return (factor.other, factor.scalar)
+    }
+    return (name, 1)
+  }
+
+  /// What a Transpose by `permutation` reads.
+  private static func transposed(
+    _ name: String, _ permutation: [Int64], _ index: GraphIndex
+  ) -> String? {
+    guard let transpose = index.producer(of: name, "Transpose"),
+      case .ints(permutation)? = transpose.node.attributes["perm"]
+    else { return nil }
+    return transpose.node.inputs[0]
+  }
+}

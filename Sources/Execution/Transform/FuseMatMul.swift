@@ -1,0 +1,84 @@
+import Graphs
+import Tensors
+
+extension Transform {
+  /// A product with a constant matrix takes in the bias that is added to it and the activation after
+  /// that: one pass over the result instead of three.
+  static func fuseMatMul(_ graph: Graph) -> Graph {
+    rewrite(graph) { index, place in
+      let product = graph.nodes[place]
+      guard product.opType == "MatMul", product.domain.isEmpty,
+        let weight = index.constant(product.inputs[1]), weight.rank == 2,
+        weight.elementType == .float32
+      else { return nil }
+      var last = (index: place, node: product)
+      var removed = [place]
+      var bias = ""
+      if let add = index.onlyReader(of: product.outputs[0]), add.node.opType == "Add",
+        add.node.domain.isEmpty,
+        let operand = add.node.inputs.first(where: { $0 != product.outputs[0] }),
+        let vector = index.constant(operand), vector.shape.dims == [weight.shape[1]],
+        vector.elementType == .float32
+      {
+        bias = operand
+        last = add
+        removed.append(add.index)
+      }
+      var activation = "none"
+      if let next = index.onlyReader(of: last.node.outputs[0]), next.node.domain.isEmpty,
+        let name = activationName(next.node)
+      {
+        activation = name
+        last = next
+        removed.append(next.index)
+      }
+      guard removed.count > 1 else { return nil }
+      let node = Node(
+        "FusedMatMul", inputs: [product.inputs[0], product.inputs[1], bias],
+        outputs: last.node.outputs, attributes: ["activation": .string(activation)],
+        name: product.name, domain: "ai.stacklens")
+      return Replacement(at: last.index, removed: removed, nodes: [node])
+    }
+  }
+
+  static func activationName(_ node: Node) -> String? {
+    switch node.opType {
+    case "Relu": return "relu"
+    case "Tanh": return "tanh"
+    case "Sigmoid": return "sigmoid"
+    case "Gelu":
+      if case .string("tanh")? = node.attributes["approximate"] { return "gelu_tanh" }
+      return "gelu_erf"
+    default: return nil
+    }
+  }
+
+  /// A sum with a fused product that has no activation yet goes into the product as its residual.
+  ///
+  /// Only in front of a LayerNormalization and beside another one's result: there both sides have
+  /// the same shape, and the fused product is fast. Other shapes are right, but slower.
+  static func fuseResidual(_ graph: Graph) -> Graph {
+    rewrite(graph) { index, place in
+      let add = graph.nodes[place]
+      guard add.opType == "Add", add.domain.isEmpty,
+        let reader = index.onlyReader(of: add.outputs[0]),
+        reader.node.opType == "LayerNormalization", reader.node.inputs[0] == add.outputs[0]
+      else { return nil }
+      for (side, other) in [(0, 1), (1, 0)] {
+        guard
+          let product = index.producer(
+            of: add.inputs[side], "FusedMatMul", domain: "ai.stacklens"),
+          index.onlyReader(of: add.inputs[side]) != nil,
+          case .string("none")? = product.node.attributes["activation"],
+          product.node.inputs.count == 3,
+          index.producer(of: add.inputs[other])?.opType == "LayerNormalization"
+        else { continue }
+        var node = product.node
+        node.inputs.append(add.inputs[other])
+        node.outputs = add.outputs
+        return Replacement(at: place, removed: [product.index, place], nodes: [node])
+      }
+      return nil
+    }
+  }
+}

@@ -1,0 +1,112 @@
+import Base
+import Graphs
+import Tensors
+
+extension OperatorDefinition {
+  /// The input itself; in training mode, elements dropped with probability `ratio` and the rest
+  /// scaled by 1 / (1 - ratio). The second output tells which were kept. ONNX Dropout-22.
+  static let dropout = OperatorDefinition(
+    "Dropout", versions: [1, 6, 7, 10, 12, 13, 22], inputs: 1...3, outputs: 1...2,
+    attributes: [.optional("seed", .int)],
+    infer: { (context) throws(StackLensError) in
+      let type = try context.input(0, oneOf: ElementType.reals)
+      if context.hasInput(1), try context.input(1, oneOf: ElementType.reals).shape.count != 1 {
+        throw .shapeMismatch("ratio is \(try context.input(1)), expected a scalar")
+      }
+      if context.hasInput(2), try context.input(2, oneOf: [.bool]).shape.count != 1 {
+        throw .shapeMismatch("training_mode is \(try context.input(2)), expected a scalar")
+      }
+      return [type, TensorType(.bool, type.shape)]
+    },
+    execution: .kernels([
+      .reference { (preparation) throws(StackLensError) in
+        let type = try preparation.input(0).elementType
+        let seed = try preparation.has("seed") ? preparation.int("seed") : nil
+        return PreparedKernel { (run) throws(StackLensError) in
+          let input = try run.input(0)
+          let mask = run.outputs[1].base.assumingMemoryBound(to: Bool.self)
+          let isTraining = run.inputs.count > 2 && (run.inputs[2]?.boolean ?? false)
+          let ratio = (run.inputs.count > 1 ? run.inputs[1]?.real : nil) ?? 0.5
+          guard isTraining, ratio != 0 else {
+            run.outputs[0].fillElements(from: input, run.parallel)
+            mask.update(repeating: true, count: input.count)
+            return
+          }
+          guard ratio > 0, ratio < 1 else {
+            throw .invalidArgument("ratio is \(ratio), expected it in [0, 1)")
+          }
+          var generator = RandomStream(seed: seed.map(Int64.init))
+          for i in 0..<input.count { mask[i] = generator.uniform() >= ratio }
+          dropElements(type, input.base, mask, run.outputs[0].base, input.count, 1 / (1 - ratio))
+        }
+      }
+    ]),
+    isDeterministic: false,
+    lift: { (node, opset, rewriter) throws(StackLensError) in
+      guard opset < 12 else { return [node] }
+      var node = node
+      node.attributes["is_test"] = nil
+      node.attributes["consumed_inputs"] = nil
+      let ratio = node.attributes.removeValue(forKey: "ratio")
+      if case .float(let value)? = ratio {
+        node.inputs.append(rewriter.constant(try Tensor(scalar: value), "ratio"))
+      }
+      return [node]
+    },
+    lower: { (node, opset, rewriter) throws(StackLensError) in
+      guard opset < 12 else { return [node] }
+      var node = node
+      if node.inputs.count > 2, !node.inputs[2].isEmpty,
+        rewriter.value(of: node.inputs[2])?.boolean != false
+      {
+        throw .unsupported("Dropout in training mode needs opset 12, not \(opset)")
+      }
+      if node.inputs.count > 1, !node.inputs[1].isEmpty {
+        guard let ratio = rewriter.value(of: node.inputs[1])?.real else {
+          throw .unsupported("Dropout with a computed ratio needs opset 12, not \(opset)")
+        }
+        node.attributes["ratio"] = .float(Float(ratio))
+      }
+      node.attributes["seed"] = nil
+      node.inputs = [node.inputs[0]]
+      return [node]
+    },
+    samples: [
+      Sample([.floats(2, 3, 4)], outputs: 2), Sample([.floats(0, 5)]), Sample([.floats()]),
+      Sample([.random(.float16, [7], low: -1, high: 1)]),
+    ])
+
+  private static func dropElements(
+    _ type: ElementType, _ x: UnsafeRawPointer, _ mask: UnsafePointer<Bool>,
+    _ y: UnsafeMutableRawPointer, _ count: Int, _ scale: Double
+  ) {
+    func each<T: RealElement>(_: T.Type) {
+      let (x, y) = (x.assumingMemoryBound(to: T.self), y.assumingMemoryBound(to: T.self))
+      for i in 0..<count { y[i] = T(rounding: mask[i] ? x[i].double * scale : 0) }
+    }
+    switch type {
+    case .float32: each(Float.self)
+    case .float64: each(Double.self)
+    case .float16: each(Float16.self)
+    default: each(BFloat16.self)
+    }
+  }
+}
+
+extension Tensor {
+  /// The only element of a bool tensor; nil for anything else.
+  var boolean: Bool? {
+    elementType == .bool && count == 1 ? base.load(as: Bool.self) : nil
+  }
+
+  /// The only element of a numeric tensor as Double; nil for anything else.
+  var real: Double? {
+    guard elementType.isNumeric, count == 1 else { return nil }
+    var value = 0.0
+    withUnsafeMutableBytes(of: &value) { target in
+      guard let target = target.baseAddress else { return }
+      convertElements(base, elementType, target, .float64, 1)
+    }
+    return value
+  }
+}

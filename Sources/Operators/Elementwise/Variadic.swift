@@ -1,0 +1,106 @@
+import Base
+import Graphs
+import Tensors
+
+extension OperatorTable {
+  /// Operators of any number of inputs that broadcast together, folded from the left.
+  static let variadics: [OperatorDefinition] = [
+    .variadic("Max", [1, 6, 8, 12, 13], .max, on: ElementType.numbers),
+    .variadic("Min", [1, 6, 8, 12, 13], .min, on: ElementType.numbers),
+    .variadic("Sum", [1, 6, 8, 13], .add, on: ElementType.reals),
+    .variadic("Mean", [1, 6, 8, 13], .add, on: ElementType.reals, isMean: true),
+  ]
+}
+
+extension OperatorDefinition {
+  fileprivate static func variadic(
+    _ name: String, _ versions: [Int], _ function: BinaryFunction, on types: [ElementType],
+    isMean: Bool = false
+  ) -> OperatorDefinition {
+    OperatorDefinition(
+      name, versions: versions, inputs: 1...Int(Int32.max),
+      infer: { (context) throws(StackLensError) in
+        let first = try context.input(0, oneOf: types)
+        var shape = first.shape
+        for index in context.inputs.indices.dropFirst() {
+          _ = try context.sameElementType(0, index)
+          shape = try shape.broadcast(with: context.input(index).shape)
+        }
+        return [TensorType(first.elementType, shape)]
+      },
+      execution: .kernels([
+        Kernel("vector") { (preparation) throws(StackLensError) in
+          let type = try preparation.input(0).elementType
+          guard let code = function.code, type == .float32 else { return nil }
+          return try fold(preparation, isMean: isMean) { function.vectorRow(code, type, $0) }
+        },
+        .reference { (preparation) throws(StackLensError) in
+          let type = try preparation.input(0).elementType
+          return try fold(preparation, isMean: isMean) { function.referenceRow(type, $0) }
+        },
+      ]),
+      samples: [
+        Sample([.floats(2, 3), .floats(3), .floats(2, 1)]), Sample([.floats(4, 5)]),
+        Sample([.floats(), .floats(2, 3)]), Sample([.floats(0, 3), .floats(3)]),
+        Sample([.random(.float16, [2, 3], low: -9, high: 9), .random(.float16, [3], low: 0, high: 9)]),
+        Sample([.floats(2, 40), .floats(2, 40), .floats(40), .floats(2, 40)]),
+      ])
+  }
+
+  /// Sums of more than two half-precision inputs round after every step, as the operators that
+  /// this one stands for do.
+  private static func fold(
+    _ preparation: Preparation, isMean: Bool, _ body: @escaping @Sendable (BinaryRow) -> Void
+  ) throws(StackLensError) -> PreparedKernel {
+    let output = preparation.outputs[0]
+    let type = output.elementType
+    let first = BroadcastLoop([try preparation.input(0).shape], to: output.shape)
+    var others: [BroadcastLoop] = []
+    for index in preparation.inputs.indices.dropFirst() {
+      others.append(
+        BroadcastLoop([output.shape, try preparation.input(index).shape], to: output.shape))
+    }
+    let loops = others
+    let divisor = Double(preparation.inputs.count)
+    return PreparedKernel { (run) throws(StackLensError) in
+      let y = run.outputs[0].base
+      let size = type.byteSize
+      let source = try run.input(0).base
+      first.run(run.parallel, grain: cheapGrain) { (starts, output, count) in
+        let from = source + starts[0] * size
+        if first.rowStrides[0] == 1 {
+          (y + output * size).copyMemory(from: from, byteCount: count * size)
+        } else {
+          for i in 0..<count {
+            (y + (output + i) * size).copyMemory(from: from, byteCount: size)
+          }
+        }
+      }
+      for (index, loop) in loops.enumerated() {
+        let b = try run.input(index + 1).base
+        loop.run(run.parallel, grain: cheapGrain) { (starts, output, count) in
+          body(
+            BinaryRow(
+              a: y + output * size, aStep: loop.rowStrides[0], b: b + starts[1] * size,
+              bStep: loop.rowStrides[1], y: y + output * size, count: count))
+        }
+      }
+      if isMean { scaleReals(type, y, run.outputs[0].count, 1 / divisor) }
+    }
+  }
+
+  private static func scaleReals(
+    _ type: ElementType, _ y: UnsafeMutableRawPointer, _ count: Int, _ factor: Double
+  ) {
+    func each<T: RealElement>(_: T.Type) {
+      let values = y.assumingMemoryBound(to: T.self)
+      for i in 0..<count { values[i] = T(rounding: values[i].double * factor) }
+    }
+    switch type {
+    case .float32: each(Float.self)
+    case .float64: each(Double.self)
+    case .float16: each(Float16.self)
+    default: each(BFloat16.self)
+    }
+  }
+}

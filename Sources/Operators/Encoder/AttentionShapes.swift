@@ -1,0 +1,168 @@
+import Base
+import Glibc
+import Tensors
+
+/// The products and shapes of attention over [batch, length, heads, width] operands, broadcast as
+/// the separate operators would.
+struct AttentionShapes: Sendable {
+  /// Q Kᵀ, [B, H, L, M] before and after the mask was added.
+  let scores: Shape
+  let masked: Shape
+  let mask: Shape?
+  /// Weights times V, [B, H, L, E], and the same with lengths before heads.
+  let mixed: Shape
+  let output: Shape
+  let scoring: MatrixProduct
+  let mixing: MatrixProduct
+
+  /// - Throws: `.shapeMismatch` naming the shapes that do not fit.
+  init(_ inputs: [TensorType?]) throws(StackLensError) {
+    var shapes: [Shape] = []
+    for input in inputs.prefix(3) {
+      guard let shape = input?.shape, shape.rank == 4 else {
+        throw .shapeMismatch(
+          "query, key and value must have shapes [batch, length, heads, width], found "
+            + (input?.description ?? "nothing"))
+      }
+      shapes.append(shape)
+    }
+    guard shapes.count == 3 else { throw .invalidArgument("query, key or value is missing") }
+    let (query, key, value) = (shapes[0], shapes[1], shapes[2])
+    let mask = inputs.count > 3 ? inputs[3]?.shape : nil
+    guard query[3] == key[3] else {
+      throw .shapeMismatch("cannot multiply queries \(query) by keys \(key)")
+    }
+    let batch = try Self.entries(query).broadcast(with: Self.entries(key))
+    let scores = try Shape(batch.dims + [query[1], key[1]])
+    let masked = try scores.broadcast(with: mask ?? .scalar)
+    guard masked.rank == 4, masked[3] == value[1] else {
+      throw .shapeMismatch("cannot multiply weights \(masked) by values \(value)")
+    }
+    let weights = try Shape(Array(masked.dims.prefix(2)))
+    let all = try weights.broadcast(with: Self.entries(value))
+    (self.mask, self.scores, self.masked) = (mask, scores, masked)
+    mixed = try Shape(all.dims + [masked[2], value[3]])
+    output = try Shape([all[0], masked[2], all[1], value[3]])
+    let keyRow = key[2] * key[3]
+    scoring = MatrixProduct(
+      m: query[1], n: key[1], k: query[3], batchDims: batch.dims,
+      aBatchStrides: Self.steps(query, to: batch), bBatchStrides: Self.steps(key, to: batch),
+      aRow: query[2] * query[3], aColumn: 1, bRow: 1, bColumn: keyRow)
+    mixing = MatrixProduct(
+      m: masked[2], n: value[3], k: masked[3], batchDims: all.dims,
+      aBatchStrides: weights.broadcastStrides(to: all).map { $0 * masked[2] * masked[3] },
+      bBatchStrides: Self.steps(value, to: all), aRow: masked[3], aColumn: 1,
+      bRow: value[2] * value[3], bColumn: 1)
+  }
+
+  var keyCount: Int { masked[3] }
+  var rowCount: Int { masked.count(0..<3) }
+
+  /// Batch and heads.
+  private static func entries(_ shape: Shape) throws(StackLensError) -> Shape {
+    try Shape([shape[0], shape[2]])
+  }
+
+  /// Elements from one batch entry, and from one head, to the next.
+  private static func steps(_ shape: Shape, to target: Shape) -> [Int] {
+    [
+      shape[0] == 1 && target[0] != 1 ? 0 : shape[1] * shape[2] * shape[3],
+      shape[2] == 1 && target[1] != 1 ? 0 : shape[3],
+    ]
+  }
+
+  /// Moves lengths before heads.
+  func interleave<T>(_ mixed: UnsafePointer<T>, to output: UnsafeMutablePointer<T>) {
+    let (heads, length, width) = (self.mixed[1], self.mixed[2], self.mixed[3])
+    for batch in 0..<self.mixed[0] {
+      for head in 0..<heads {
+        for row in 0..<length {
+          let source = mixed + ((batch * heads + head) * length + row) * width
+          (output + ((batch * length + row) * heads + head) * width).update(
+            from: source, count: width)
+        }
+      }
+    }
+  }
+
+  /// The formula, row by row.
+  func plainly(
+    _ query: UnsafePointer<Double>, _ key: UnsafePointer<Double>, _ value: UnsafePointer<Double>,
+    _ mask: UnsafePointer<Double>?, _ scale: Double, _ output: UnsafeMutablePointer<Double>,
+    _ parallel: Parallel
+  ) {
+    guard mixed.count > 0 else { return }
+    let scoreSteps = scores.broadcastStrides(to: masked)
+    let maskSteps = mask == nil ? [0, 0, 0, 0] : self.mask?.broadcastStrides(to: masked) ?? []
+    let weightEntries = masked.dims
+    let (heads, length, width) = (mixed[1], mixed[2], mixed[3])
+    parallel.ranges(mixed[0] * heads * length, grain: 4) { rows in
+      for row in rows {
+        let (entry, i) = row.quotientAndRemainder(dividingBy: length)
+        let (batch, head) = entry.quotientAndRemainder(dividingBy: heads)
+        // Where the values were broadcast, several rows share their weights.
+        let place = [weightEntries[0] == 1 ? 0 : batch, weightEntries[1] == 1 ? 0 : head, i]
+        var weights = [Double](repeating: 0, count: keyCount)
+        for j in 0..<keyCount {
+          let score = offset(scoreSteps, place, j)
+          let (scoreEntry, rest) = score.quotientAndRemainder(
+            dividingBy: scores[2] * scores[3])
+          let (q, k) = rest.quotientAndRemainder(dividingBy: scores[3])
+          let starts = scoring.offsets(scoreEntry)
+          var sum = 0.0
+          for d in 0..<scoring.k {
+            sum += query[starts.a + q * scoring.aRow + d] * key[starts.b + k * scoring.bColumn + d]
+          }
+          weights[j] = sum * scale + (mask.map { $0[offset(maskSteps, place, j)] } ?? 0)
+        }
+        let largest = weights.max() ?? 0
+        var total = 0.0
+        for j in 0..<keyCount {
+          weights[j] = exp(weights[j] - largest)
+          total += weights[j]
+        }
+        let start = mixing.offsets(entry).b
+        let target = output + ((batch * length + i) * heads + head) * width
+        for column in 0..<width {
+          var sum = 0.0
+          for j in 0..<keyCount {
+            sum += weights[j] / total * value[start + j * mixing.bRow + column]
+          }
+          target[column] = sum
+        }
+      }
+    }
+  }
+
+  private func offset(_ steps: [Int], _ place: [Int], _ key: Int) -> Int {
+    steps[0] * place[0] + steps[1] * place[1] + steps[2] * place[2] + steps[3] * key
+  }
+}
+
+/// Scores with the mask added.
+struct AttentionWeights<T: ComputeElement>: Sendable {
+  private let room: Int
+  private let loop: BroadcastLoop
+  private let isInPlace: Bool
+
+  init(_ shapes: AttentionShapes, _ plan: inout ScratchPlan) throws(StackLensError) {
+    isInPlace = shapes.masked == shapes.scores
+    room = try plan.reserve(isInPlace ? 0 : shapes.masked.count, of: T.self)
+    loop = BroadcastLoop([shapes.scores, shapes.mask ?? .scalar], to: shapes.masked)
+  }
+
+  func masked(
+    _ scores: UnsafeMutablePointer<T>, _ mask: UnsafePointer<T>?, _ run: Invocation
+  ) -> UnsafeMutablePointer<T> {
+    guard let mask else { return scores }
+    let target = isInPlace ? scores : (run.scratch + room).assumingMemoryBound(to: T.self)
+    let strides = loop.rowStrides
+    loop.run(run.parallel, grain: cheapGrain) { starts, output, count in
+      let (left, right) = (scores + starts[0], mask + starts[1])
+      for i in 0..<count {
+        target[output + i] = T.add(left[i * strides[0]], right[i * strides[1]])
+      }
+    }
+    return target
+  }
+}

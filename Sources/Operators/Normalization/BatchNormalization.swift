@@ -1,0 +1,160 @@
+import Base
+import CKernels
+import Graphs
+import Tensors
+
+extension OperatorDefinition {
+  /// (x - mean) / sqrt(variance + epsilon) * scale + bias for every channel (axis 1). In training
+  /// mode the mean and variance are the batch's, and the running ones are updated.
+  /// ONNX BatchNormalization-15.
+  static let batchNormalization = OperatorDefinition(
+    "BatchNormalization", versions: [1, 6, 7, 9, 14, 15], inputs: 5...5, outputs: 1...3,
+    attributes: [
+      .float("epsilon", default: 1e-5), .float("momentum", default: 0.9),
+      .int("training_mode", default: 0),
+    ],
+    infer: { (context) throws(StackLensError) in
+      let type = try context.input(0, oneOf: ElementType.reals)
+      let channels = type.rank < 2 ? 1 : type.shape[1]
+      for index in 1...4 {
+        let parameter = try context.input(index, oneOf: ElementType.reals)
+        guard parameter.shape.dims == [channels] else {
+          throw .shapeMismatch(
+            "input \(index) is \(parameter), expected [\(channels)] for data \(type)")
+        }
+      }
+      let statistics = try context.input(3)
+      return [type, statistics, statistics]
+    },
+    execution: .kernels([
+      Kernel("vector") { (preparation) throws(StackLensError) in
+        let isFloat = preparation.inputs.allSatisfy { $0?.elementType == .float32 }
+        guard isFloat, try !preparation.flag("training_mode") else { return nil }
+        let planes = ChannelPlanes(try preparation.input(0).shape)
+        let epsilon = try preparation.float("epsilon")
+        return PreparedKernel { (run) throws(StackLensError) in
+          let pointers = try (0..<5).map { (index) throws(StackLensError) in
+            try run.input(index).base.assumingMemoryBound(to: Float.self)
+          }
+          let (x, scale, bias) = (pointers[0], pointers[1], pointers[2])
+          let (mean, variance) = (pointers[3], pointers[4])
+          let y = run.outputs[0].base.assumingMemoryBound(to: Float.self)
+          let size = planes.size
+          let affine = Int32(SLK_UNARY_AFFINE.rawValue)
+          run.parallel.ranges(planes.count, grain: max(1, cheapGrain / max(1, size))) { range in
+            for plane in range {
+              let channel = plane % planes.channels
+              let factor =
+                Double(scale[channel]) / (Double(variance[channel]) + Double(epsilon)).squareRoot()
+              let shift = Double(bias[channel]) - Double(mean[channel]) * factor
+              slk_unary_f32(
+                affine, x + plane * size, y + plane * size, size, Float(factor), Float(shift))
+            }
+          }
+          copyStatistics(run)
+        }
+      },
+      .reference { (preparation) throws(StackLensError) in
+        let planes = ChannelPlanes(try preparation.input(0).shape)
+        let epsilon = Double(try preparation.float("epsilon"))
+        let momentum = Double(try preparation.float("momentum"))
+        let isTraining = try preparation.flag("training_mode")
+        return try wideKernel(Double.self, preparation) { (wide) throws(StackLensError) in
+          let (x, scale, bias) = (try wide.input(0), try wide.input(1), try wide.input(2))
+          let (means, variances, y) = (try wide.input(3), try wide.input(4), wide.outputs[0])
+          for channel in 0..<planes.channels {
+            var (mean, variance) = (means[channel], variances[channel])
+            wide.outputs[1][channel] = mean
+            wide.outputs[2][channel] = variance
+            if isTraining {
+              (mean, variance) = planes.moments(x, channel)
+              wide.outputs[1][channel] = means[channel] * momentum + mean * (1 - momentum)
+              wide.outputs[2][channel] = variances[channel] * momentum + variance * (1 - momentum)
+            }
+            let factor = scale[channel] / (variance + epsilon).squareRoot()
+            planes.forEach(channel) { place in
+              y[place] = (x[place] - mean) * factor + bias[channel]
+            }
+          }
+        }
+      },
+    ]),
+    lift: { (node, opset, _) throws(StackLensError) in
+      guard opset < 14 else { return [node] }
+      var node = node
+      if case .int(0)? = node.attributes["spatial"] {
+        throw .unsupported("BatchNormalization of opset \(opset) with spatial = 0")
+      }
+      for name in ["spatial", "is_test", "consumed_inputs"] { node.attributes[name] = nil }
+      if node.outputs.dropFirst().contains(where: { !$0.isEmpty }) {
+        node.attributes["training_mode"] = .int(1)
+      }
+      node.outputs = Array(node.outputs.prefix(3))
+      return [node]
+    },
+    lower: { (node, opset, _) throws(StackLensError) in
+      guard opset < 14 else { return [node] }
+      var node = node
+      if case .int(let mode)? = node.attributes.removeValue(forKey: "training_mode"), mode != 0 {
+        throw .unsupported("BatchNormalization in training mode needs opset 14, not \(opset)")
+      }
+      return [node]
+    },
+    samples: [
+      Sample([
+        .floats(2, 3, 4, 5), .floats(3), .floats(3), .floats(3),
+        .random(.float32, [3], low: 0.5, high: 2),
+      ]),
+      Sample(
+        [
+          .floats(2, 3, 4), .floats(3), .floats(3), .floats(3),
+          .random(.float32, [3], low: 0.5, high: 2),
+        ], ["training_mode": .int(1)], outputs: 3),
+      Sample([
+        .floats(0, 3), .floats(3), .floats(3), .floats(3),
+        .random(.float32, [3], low: 0.5, high: 2),
+      ]),
+    ])
+
+  /// In inference mode the running statistics stay what they were.
+  private static func copyStatistics(_ run: Invocation) {
+    for index in 1...2 {
+      if let source = run.inputs[index + 2] {
+        run.outputs[index].fillElements(from: source, .serial)
+      }
+    }
+  }
+}
+
+/// A batch seen as planes of `size` neighbouring elements, plane p belonging to channel
+/// p % `channels`.
+struct ChannelPlanes: Sendable {
+  let channels: Int
+  let count: Int
+  let size: Int
+
+  init(_ shape: Shape) {
+    channels = shape.rank < 2 ? 1 : shape[1]
+    count = shape.rank == 0 ? 1 : shape[0] * channels
+    size = shape.rank < 2 ? 1 : shape.count(2..<shape.rank)
+  }
+
+  /// Calls `body` with the place of every element of a channel.
+  @inline(__always)
+  func forEach(_ channel: Int, _ body: (Int) -> Void) {
+    for plane in stride(from: channel, to: count, by: max(1, channels)) {
+      for place in plane * size..<(plane + 1) * size { body(place) }
+    }
+  }
+
+  func moments(_ x: UnsafePointer<Double>, _ channel: Int) -> (mean: Double, variance: Double) {
+    var (sum, squares, number) = (0.0, 0.0, 0.0)
+    forEach(channel) { place in
+      sum += x[place]
+      number += 1
+    }
+    let mean = sum / number
+    forEach(channel) { place in squares += (x[place] - mean) * (x[place] - mean) }
+    return (mean, squares / number)
+  }
+}

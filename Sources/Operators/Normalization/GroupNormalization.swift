@@ -1,0 +1,193 @@
+import Base
+import CKernels
+import Graphs
+import Tensors
+
+extension OperatorDefinition {
+  /// Every channel of every item normalised by its own mean and variance.
+  /// ONNX InstanceNormalization-22.
+  static let instanceNormalization = OperatorDefinition(
+    "InstanceNormalization", versions: [1, 6, 22], inputs: 3...3,
+    attributes: [.float("epsilon", default: 1e-5)],
+    infer: { (context) throws(StackLensError) in
+      let type = try channelData(context)
+      try checkParameters(context, counts: [type.shape[1]])
+      return [type]
+    },
+    execution: groupKernels { (preparation) throws(StackLensError) in
+      GroupLayout(try preparation.input(0).shape, groups: try preparation.input(0).shape[1])
+    },
+    samples: [
+      Sample([.floats(2, 3, 4, 5), .floats(3), .floats(3)]),
+      Sample([.floats(1, 2, 7), .floats(2), .floats(2)], ["epsilon": .float(0.01)]),
+      Sample([.floats(0, 3, 2), .floats(3), .floats(3)]),
+    ])
+
+  /// Groups of neighbouring channels of every item normalised together, then scaled by channel.
+  /// Parameters of one number per group, as before opset 21, are read too.
+  /// ONNX GroupNormalization-21.
+  static let groupNormalization = OperatorDefinition(
+    "GroupNormalization", versions: [18, 21], inputs: 3...3,
+    attributes: [
+      .float("epsilon", default: 1e-5), .required("num_groups", .int),
+      .int("stash_type", default: 1),
+    ],
+    infer: { (context) throws(StackLensError) in
+      let type = try channelData(context)
+      let groups = try context.int("num_groups")
+      guard groups > 0, type.shape[1] % groups == 0 else {
+        throw .invalidArgument("\(type.shape[1]) channels cannot form \(groups) groups")
+      }
+      try checkParameters(context, counts: [type.shape[1], groups])
+      return [type]
+    },
+    execution: groupKernels { (preparation) throws(StackLensError) in
+      GroupLayout(try preparation.input(0).shape, groups: try preparation.int("num_groups"))
+    },
+    lower: lowerGroupNormalization,
+    samples: [
+      Sample([.floats(2, 4, 3, 5), .floats(4), .floats(4)], ["num_groups": .int(2)]),
+      Sample([.floats(2, 4, 7), .floats(4), .floats(4)], ["num_groups": .int(1)]),
+      Sample([.floats(0, 4, 3), .floats(4), .floats(4)], ["num_groups": .int(4)]),
+    ])
+
+  private static func channelData(_ context: Inference) throws(StackLensError) -> TensorType {
+    let type = try context.input(0, oneOf: ElementType.reals)
+    guard type.rank >= 2 else {
+      throw .shapeMismatch("data is \(type), expected at least the axes of batch and channels")
+    }
+    return type
+  }
+
+  private static func checkParameters(
+    _ context: Inference, counts: [Int]
+  ) throws(StackLensError) {
+    for index in 1...2 {
+      _ = try context.sameElementType(0, index)
+      let shape = try context.input(index).shape
+      guard shape.rank == 1, counts.contains(shape[0]) else {
+        throw .shapeMismatch("input \(index) has shape \(shape), expected [\(counts[0])]")
+      }
+    }
+  }
+
+  private static func groupKernels(
+    _ layout: @escaping @Sendable (Preparation) throws(StackLensError) -> GroupLayout
+  ) -> Execution {
+    .kernels([
+      Kernel("vector") { (preparation) throws(StackLensError) in
+        guard try preparation.input(0).elementType == .float32 else { return nil }
+        let layout = try layout(preparation)
+        let epsilon = Double(try preparation.float("epsilon"))
+        return PreparedKernel { (run) throws(StackLensError) in
+          let x = UnsafePointer(try run.input(0).base.assumingMemoryBound(to: Float.self))
+          let y = run.outputs[0].base.assumingMemoryBound(to: Float.self)
+          let (scale, bias) = (try run.input(1), try run.input(2))
+          let scales = scale.base.assumingMemoryBound(to: Float.self)
+          let biases = bias.base.assumingMemoryBound(to: Float.self)
+          layout.forEachGroup(run.parallel) { (start, firstChannel) in
+            let moments = Moments(x + start, count: layout.groupSize)
+            let inverse = 1 / (moments.variance + epsilon).squareRoot()
+            for index in 0..<layout.channelsPerGroup {
+              let channel = firstChannel + index
+              let factor = inverse * Double(scales[layout.parameter(channel, scale.count)])
+              let shift = Double(biases[layout.parameter(channel, bias.count)])
+              let place = start + index * layout.planeSize
+              slk_unary_f32(
+                Int32(SLK_UNARY_AFFINE.rawValue), x + place, y + place, layout.planeSize,
+                Float(factor), Float(shift - moments.mean * factor))
+            }
+          }
+        }
+      },
+      .reference { (preparation) throws(StackLensError) in
+        let layout = try layout(preparation)
+        let epsilon = Double(try preparation.float("epsilon"))
+        return try wideKernel(Double.self, preparation) { (wide) throws(StackLensError) in
+          let (x, y) = (try wide.input(0), wide.outputs[0])
+          let (scale, bias) = (try wide.input(1), try wide.input(2))
+          let scaleCount = try wide.run.input(1).count
+          let biasCount = try wide.run.input(2).count
+          layout.forEachGroup(wide.run.parallel) { (start, firstChannel) in
+            let moments = Moments(x + start, count: layout.groupSize)
+            let inverse = 1 / (moments.variance + epsilon).squareRoot()
+            for place in start..<start + layout.groupSize {
+              let channel = firstChannel + (place - start) / layout.planeSize
+              y[place] =
+                (x[place] - moments.mean) * inverse * scale[layout.parameter(channel, scaleCount)]
+                + bias[layout.parameter(channel, biasCount)]
+            }
+          }
+        }
+      },
+    ])
+  }
+
+  /// In older operators: the groups as the channels of an InstanceNormalization, then scale and
+  /// bias by channel.
+  private static let lowerGroupNormalization: Convert = {
+    (node, opset, rewriter) throws(StackLensError) in
+    guard opset < 21 else { return [node] }
+    guard case .int(let groups)? = node.attributes["num_groups"],
+      let scale = rewriter.value(of: node.inputs[1]),
+      let bias = rewriter.value(of: node.inputs[2]), scale.rank == 1, bias.count == scale.count,
+      groups > 0, groups <= Int32.max
+    else {
+      throw .unsupported(
+        "GroupNormalization with computed scale and bias needs opset 21, not \(opset)")
+    }
+    var old = Decomposition(node, opset)
+    let x = node.inputs[0]
+    let shape = old.apply("Shape", [x], &rewriter)
+    let grouped = try old.apply("Reshape", [x, rewriter.ints([0, groups, -1], "groups")], &rewriter)
+    let unit = try Tensor(uninitialized: scale.elementType, Shape([Int(groups)]))
+    let zero = try Tensor(zeros: scale.elementType, unit.shape)
+    let ones = [Float](repeating: 1, count: Int(groups))
+    ones.withUnsafeBytes { source in
+      guard let source = source.baseAddress else { return }
+      convertElements(source, .float32, unit.base, unit.elementType, unit.count)
+    }
+    var attributes: [String: Attribute] = [:]
+    attributes["epsilon"] = node.attributes["epsilon"]
+    let normal = old.apply(
+      "InstanceNormalization",
+      [grouped, rewriter.constant(unit, "unit"), rewriter.constant(zero, "zero")], attributes,
+      &rewriter)
+    let column = try Shape([scale.count, 1])
+    let channels = try old.apply(
+      "Reshape", [normal, rewriter.ints([0, Int64(scale.count), -1], "channels")], &rewriter)
+    let factor = rewriter.constant(try scale.reshaped(to: column), "scale")
+    let scaled = old.apply("Mul", [channels, factor], &rewriter)
+    let shift = rewriter.constant(try bias.reshaped(to: column), "bias")
+    let shifted = old.apply("Add", [scaled, shift], &rewriter)
+    return old.finish("Reshape", [shifted, shape])
+  }
+}
+
+/// Items of `groups` groups of channels.
+struct GroupLayout: Sendable {
+  let items: Int
+  let groups: Int
+  let channelsPerGroup: Int
+  let planeSize: Int
+  var groupSize: Int { channelsPerGroup * planeSize }
+
+  init(_ shape: Shape, groups: Int) {
+    items = shape[0]
+    self.groups = groups
+    channelsPerGroup = groups == 0 ? 0 : shape[1] / groups
+    planeSize = shape.count(2..<shape.rank)
+  }
+
+  /// Which of `count` parameters, by channel or by group, belongs to a channel.
+  func parameter(_ channel: Int, _ count: Int) -> Int {
+    count == groups ? channel / channelsPerGroup : channel
+  }
+
+  func forEachGroup(_ parallel: Parallel, _ body: (_ start: Int, _ firstChannel: Int) -> Void) {
+    guard groupSize > 0 else { return }
+    parallel.ranges(items * groups, grain: max(1, costlyGrain / groupSize)) { range in
+      for index in range { body(index * groupSize, index % groups * channelsPerGroup) }
+    }
+  }
+}

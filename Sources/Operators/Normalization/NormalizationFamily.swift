@@ -1,0 +1,7 @@
+extension OperatorTable {
+  static let normalization: [OperatorDefinition] = [
+    .softmax, .logSoftmax, .hardmax, .layerNormalization, .rmsNormalization,
+    .batchNormalization, .instanceNormalization, .groupNormalization, .lpNormalization,
+    .meanVarianceNormalization, .localResponseNormalization,
+  ]
+}

@@ -1,0 +1,123 @@
+import Base
+import Tensors
+
+/// How to visit a dense array once to reduce some of its axes. Neighbouring axes of one kind are
+/// merged. Where the last axis is kept, a block of its columns is reduced at a time; else every
+/// output element is reduced along contiguous runs. The order of the sums depends on the shape
+/// alone.
+struct ReductionPlan: Sendable {
+  private struct Axis: Sendable {
+    var extent: Int
+    var stride: Int
+  }
+  /// Elements that become one.
+  let reducedCount: Int
+  let outputCount: Int
+  private let kept: [Axis]
+  private let reduced: [Axis]
+  private let columns: Int
+  private let run: Int
+
+  /// `axes` are valid and without repetition.
+  init(_ shape: Shape, axes: [Int]) {
+    var merged: [(isReduced: Bool, axis: Axis)] = []
+    let strides = shape.strides
+    for axis in 0..<shape.rank where shape[axis] != 1 {
+      let isReduced = axes.contains(axis)
+      let next = Axis(extent: shape[axis], stride: strides[axis])
+      if let last = merged.last, last.isReduced == isReduced {
+        merged[merged.count - 1].axis = Axis(
+          extent: last.axis.extent * next.extent, stride: next.stride)
+      } else {
+        merged.append((isReduced, next))
+      }
+    }
+    reducedCount = axes.reduce(1) { $0 * shape[$1] }
+    outputCount = shape.dims.indices.reduce(1) { axes.contains($1) ? $0 : $0 * shape[$1] }
+    var kept = merged.filter { !$0.isReduced }.map(\.axis)
+    var reduced = merged.filter(\.isReduced).map(\.axis)
+    if let last = merged.last, !last.isReduced {
+      columns = kept.removeLast().extent
+      run = 1
+    } else {
+      columns = 1
+      run = reduced.popLast()?.extent ?? 1
+    }
+    self.kept = kept
+    self.reduced = reduced
+  }
+
+  private static let blockWidth = 64
+
+  /// Reduces `x` and calls `store` with every output position and its accumulated value.
+  @inline(__always)
+  func reduce<T, A>(
+    _ x: UnsafePointer<T>, _ parallel: Parallel, from identity: A,
+    step: (_ output: Int, A, T) -> A, combine: (A, A) -> A, store: (Int, A) -> Void
+  ) {
+    guard outputCount > 0 else { return }
+    guard reducedCount > 0 else {
+      for output in 0..<outputCount { store(output, identity) }
+      return
+    }
+    if columns == 1 {
+      parallel.ranges(outputCount, grain: max(1, cheapGrain / reducedCount)) { range in
+        for output in range {
+          let start = Self.offset(kept, output)
+          var total = identity
+          for index in 0..<reducedCount / run {
+            let values = x + (start + Self.offset(reduced, index))
+            var (a, b, c, d) = (identity, identity, identity, identity)
+            var i = 0
+            while i + 4 <= run {
+              a = step(output, a, values[i])
+              b = step(output, b, values[i + 1])
+              c = step(output, c, values[i + 2])
+              d = step(output, d, values[i + 3])
+              i += 4
+            }
+            while i < run {
+              a = step(output, a, values[i])
+              i += 1
+            }
+            total = combine(total, combine(combine(a, b), combine(c, d)))
+          }
+          store(output, total)
+        }
+      }
+      return
+    }
+    let blocks = (columns + Self.blockWidth - 1) / Self.blockWidth
+    let grain = max(1, cheapGrain / reducedCount / Self.blockWidth)
+    parallel.ranges(outputCount / columns * blocks, grain: grain) { range in
+      withUnsafeTemporaryAllocation(of: A.self, capacity: Self.blockWidth) { buffer in
+        guard let totals = buffer.baseAddress else { return }
+        for item in range {
+          let (row, block) = item.quotientAndRemainder(dividingBy: blocks)
+          let column = block * Self.blockWidth
+          let width = min(Self.blockWidth, columns - column)
+          let start = Self.offset(kept, row) + column
+          let output = row * columns + column
+          totals.initialize(repeating: identity, count: width)
+          for index in 0..<reducedCount {
+            let values = x + (start + Self.offset(reduced, index))
+            for j in 0..<width { totals[j] = step(output + j, totals[j], values[j]) }
+          }
+          for j in 0..<width { store(output + j, totals[j]) }
+        }
+      }
+    }
+  }
+
+  @inline(__always)
+  private static func offset(_ axes: [Axis], _ index: Int) -> Int {
+    if axes.count == 1 { return index * axes[0].stride }
+    var (offset, rest) = (0, index)
+    for axis in axes.reversed() {
+      let (next, place) = rest.quotientAndRemainder(dividingBy: axis.extent)
+      offset += place * axis.stride
+      rest = next
+    }
+    return offset
+  }
+}

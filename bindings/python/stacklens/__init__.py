@@ -1,0 +1,77 @@
+"""StackLens: run ONNX models, embed texts and understand errors and logs.
+
+>>> import stacklens
+>>> stacklens.ops.softmax([1.0, 1.0])
+array([0.5, 0.5], dtype=float32)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from . import errors, ops, records
+from ._native import lib as _lib
+from .embedder import Embedder, Match, nearest, similarity
+from .errors import *  # noqa: F403
+from .model import Model
+from .session import Cancellation, InferenceSession, NodeArg, Session, ValueInfo
+from .tensor import Tensor, from_dlpack
+from .tokenizer import Encoding, Tokenizer
+
+if TYPE_CHECKING:
+    from . import backend
+
+__all__ = [
+    "Cancellation",
+    "Embedder",
+    "Encoding",
+    "InferenceSession",
+    "Match",
+    "Model",
+    "NodeArg",
+    "Session",
+    "Tensor",
+    "Tokenizer",
+    "ValueInfo",
+    "backend",
+    "cpu_features",
+    "from_dlpack",
+    "library_path",
+    "nearest",
+    "ops",
+    "records",
+    "similarity",
+    "usable_processors",
+    "version",
+    *errors.__all__,
+]
+
+__version__ = "0.1.0"
+
+
+def version() -> str:
+    """The library's version."""
+    return str(_lib.sl_version().decode())
+
+
+def cpu_features() -> str:
+    """The processor features in use: ``"avx512 vnni bf16"``."""
+    return str(_lib.sl_cpu_features().decode())
+
+
+def usable_processors() -> int:
+    """Processors this process may use (affinity mask and cgroup quota)."""
+    return int(_lib.sl_usable_processors())
+
+
+def library_path() -> str:
+    """The file of the library in use."""
+    return str(_lib.path)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "backend":  # imported on demand: it needs the package onnx
+        import importlib
+
+        return importlib.import_module(".backend", __name__)
+    raise AttributeError(f"module 'stacklens' has no attribute '{name}'")
