@@ -4,7 +4,9 @@ import Tensors
 
 extension OperatorTable {
   static let trees: [OperatorDefinition] = [
-    .treeEnsembleClassifier, .treeEnsembleRegressor, .treeEnsemble, .zipMap,
+    .treeEnsembleClassifier, .treeEnsembleRegressor, .treeEnsemble, .zipMap, .scaler, .normalizer,
+    .binarizer, .imputer, .linearRegressor, .linearClassifier, .arrayFeatureExtractor,
+    .featureVectorizer, .labelEncoder, .categoryMapper, .oneHotEncoder,
   ]
 }
 
