@@ -53,10 +53,10 @@ let package = Package(
     .target(
       name: "TestSupport", dependencies: ["Operators", "Graphs", "Tensors", "Base"],
       path: "Tests/TestSupport"),
-    .testTarget(name: "BaseTests", dependencies: ["Base", "CPlatform"]),
+    .testTarget(name: "BaseTests", dependencies: ["Base", "TestSupport"]),
     .testTarget(name: "TextTests", dependencies: ["Text", "Base"], exclude: ["Golden"]),
-    .testTarget(name: "TensorsTests", dependencies: ["Tensors"]),
-    .testTarget(name: "GraphsTests", dependencies: ["Graphs"]),
+    .testTarget(name: "TensorsTests", dependencies: ["Tensors", "TestSupport"]),
+    .testTarget(name: "GraphsTests", dependencies: ["Graphs", "TestSupport"]),
     .testTarget(name: "OperatorsTests", dependencies: ["Operators", "TestSupport"]),
     .testTarget(name: "ExchangeTests", dependencies: ["Exchange"]),
     .testTarget(name: "ExecutionTests", dependencies: ["Execution", "Exchange", "TestSupport"]),

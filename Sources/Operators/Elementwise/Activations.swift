@@ -127,7 +127,9 @@ extension OperatorTable {
     }
     let raised = try old.apply("Add", [inner, old.scalar(1, &rewriter)], &rewriter)
     let product = old.apply("Mul", [x, raised], &rewriter)
-    return old.finish("Mul", [product, try old.scalar(0.5, &rewriter)])
+    // Before `finish` takes the nodes: the scalar may be one of them.
+    let half = try old.scalar(0.5, &rewriter)
+    return old.finish("Mul", [product, half])
   }
 
   private static func lowerHardSwish(

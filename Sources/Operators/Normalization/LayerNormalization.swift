@@ -153,7 +153,12 @@ extension OperatorDefinition {
       let raised = try old.apply(
         "Add", [mean, old.scalar(floatAttribute(node, "epsilon", 1e-5), &rewriter)], &rewriter)
       let root = old.apply("Sqrt", [raised], &rewriter)
-      let normal = old.apply("Div", [x, root], &rewriter)
+      var normal = old.apply("Div", [x, root], &rewriter)
+      let types = (rewriter.elementType(of: x), rewriter.elementType(of: node.inputs[1]))
+      // The result has the type of the scale.
+      if opset >= 15, types.0 == nil || types.0 != types.1 {
+        normal = old.apply("CastLike", [normal, node.inputs[1]], &rewriter)
+      }
       return old.finish("Mul", [normal, node.inputs[1]])
     },
     samples: [
