@@ -67,7 +67,7 @@ let package = Package(
   cxxLanguageStandard: .cxx17
 )
 
-// Every floor says in a README what it is and what it must not know about.
-for target in package.targets where target.type == .regular {
+// Every folder of Sources says in a README what it is and what it must not know about.
+for target in package.targets where target.type == .regular && target.path == nil {
   target.exclude.append("README.md")
 }

@@ -45,7 +45,7 @@ def peer_session(path: Path) -> Any:
 
 def log_lines() -> list[str]:
     """All log lines of the data set in file order."""
-    files = sorted(DATA.glob("loghub_2k/*/*_2k.log"))
+    files = sorted(DATA.glob("data/loghub_2k/*/*_2k.log"))
     if not files:
         raise SystemExit(f"no log lines under {DATA}; set STACKLENS_DATA")
     return [

@@ -32,6 +32,7 @@ RUN_LIMIT = 64 << 20  # memory of one run
 CANCEL_SECONDS = 2
 HANG_SECONDS = 30
 LARGEST_SEED = 3 << 20
+DIGITS = b"0123456789"
 BLOWN_UP = (b"\xff" * 9 + b"\x01", b"\xff\xff\xff\xff\x0f", b"\x80" * 12, b"\x7f" * 8, b"\0" * 8)
 WORDS = (b'"', b"{", b"[", b"]", b"}", b"null", b"-1", b"1e999", b"9223372036854775808", b"\\ud800",
          b"data_offsets", b"../", b"\xff", b"99999999999")
@@ -44,7 +45,7 @@ def mutated(content: bytes, chance: random.Random) -> bytes:
     reach = len(data) if chance.random() < 0.5 else min(len(data), 2048)
     for _ in range(chance.choice((1, 1, 1, 2, 4, 8))):
         at = chance.randrange(max(reach, 1))
-        kind = chance.randrange(8)
+        kind = chance.randrange(10)
         if kind == 0:
             data[at : at + 1] = bytes([chance.randrange(256)])
         elif kind == 1 and data:
@@ -62,6 +63,10 @@ def mutated(content: bytes, chance: random.Random) -> bytes:
             data[at:at] = chance.choice(WORDS)
         elif kind == 6 and chance.random() < 0.3:
             del data[at:]
+        elif kind >= 8:  # another number: text stays well-formed and goes deeper
+            digit = next((i for i in range(at, min(at + 64, len(data))) if data[i] in DIGITS), None)
+            if digit is not None:
+                data[digit] = chance.choice(DIGITS)
         else:
             data[at : at + 4] = chance.randbytes(4)
     return bytes(data)

@@ -138,16 +138,17 @@ def test_exported_encoder_gives_the_same_vectors_in_onnx_runtime(
     onnx.checker.check_model(str(tmp_path / "encoder.onnx"))
     texts = [text for text in TEXTS if text]
     encodings = tokenizer.encode_batch(texts, pad=True, max_length=128)
-    arrays = [
-        np.array([e.ids for e in encodings]),
-        np.array([e.attention_mask for e in encodings]),
-    ]
+    arrays = {
+        "input_ids": np.array([encoding.ids for encoding in encodings]),
+        "attention_mask": np.array([encoding.attention_mask for encoding in encodings]),
+        "token_type_ids": np.array([encoding.type_ids for encoding in encodings]),
+    }
     expected = embedder.encode(texts)
     for session in (
         runtime.InferenceSession(str(tmp_path / "encoder.onnx")),
         stacklens.InferenceSession(tmp_path / "encoder.onnx"),
     ):
-        feed = dict(zip([value.name for value in session.get_inputs()], arrays))
+        feed = {value.name: arrays[value.name] for value in session.get_inputs()}
         vectors = session.run(None, feed)[-1]
         vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
         np.testing.assert_allclose(vectors, expected, rtol=0, atol=1e-5)

@@ -193,7 +193,8 @@ def worst_episode(problems: np.ndarray, groups: Sequence[Group]) -> Optional[Epi
 
     own = [group for group in groups if inside(group) >= 0.8 * len(group.records)]
     gap = max(10, (end - begin) // 20)
-    for index in sorted((int(i) for group in own for i in group.records if i < begin), reverse=True):
+    earlier = [int(i) for group in own for i in group.records if i < begin]
+    for index in sorted(earlier, reverse=True):
         if begin - index > gap:
             break
         begin = index

@@ -12,12 +12,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
-_LEVEL_COLOURS = {"WARN": "yellow", "WARNING": "yellow"}
+_LEVEL_COLOURS = {
+    **dict.fromkeys(["WARN", "WARNING"], "yellow"),
+    **dict.fromkeys(["ERROR", "SEVERE", "CRITICAL", "CRIT", "ALERT", "EMERG"], "red"),
+    **dict.fromkeys(["FATAL", "FAILURE", "PANIC"], "red"),
+}
 _WIDEST = 22  # cells of a column other than the last
+_ESCAPE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]+")
 
 has_colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-width = max(60, min(shutil.get_terminal_size((110, 24)).columns, 180))
+width = max(72, min(shutil.get_terminal_size((110, 24)).columns, 180))
 
 
 def styled(text: str, style: str) -> str:
@@ -27,7 +32,7 @@ def styled(text: str, style: str) -> str:
 
 def clean(text: str) -> str:
     """One line without control characters: what a log holds must not steer the terminal."""
-    return _CONTROL.sub(" ", text).strip()
+    return _CONTROL.sub(" ", _ESCAPE.sub("", text)).strip()
 
 
 def columns(text: str) -> int:
@@ -66,7 +71,7 @@ class Table:
 
     headings: Sequence[str]
     right: frozenset[int] = frozenset()
-    lines: int = 1
+    lines: int = 2
     rows: list[Sequence[str]] = field(default_factory=list)
 
     def add(self, *cells: str, below: str = "") -> None:
@@ -113,6 +118,6 @@ class Table:
 
     def _colours(self, row: Sequence[str]) -> list[str]:
         return [
-            (_LEVEL_COLOURS.get(cell, "red") if name == "level" and cell not in ("", "INFO") else "")
+            _LEVEL_COLOURS.get(cell, "") if name == "level" else ""
             for name, cell in zip(self.headings, row)
         ]

@@ -40,7 +40,8 @@ from terminal import Table, heading, paragraph, styled
 
 SHIPPED = pathlib.Path(__file__).resolve().parents[1] / "incident" / "shop.log"
 _CAUSE = re.compile(
-    r"^(?:Caused by: |\s*-{3,}> )?((?:[\w$]+(?:\.|::))*[A-Z]\w*(?:Error|Exception|Timeout|Detected)\b.*)"
+    r"^(?:Caused by: |\s*-{3,}> )?"
+    r"((?:[\w$]+(?:\.|::))*[A-Z]\w*(?:Error|Exception|Timeout|Detected)\b.*)"
 )
 _CLOCK = re.compile(r"(\d\d)[:.](\d\d)[:.](\d\d)|(?<=^\d{6} )(\d\d)(\d\d)(\d\d)$")
 
@@ -143,13 +144,14 @@ class Report:
                 self.compare_with_truth(truth, self.episode, causes)
 
     def leader_record(self, group: Group) -> Record:
-        return self.records[
-            next(i for i in group.records if self.messages.ids[i] == group.leader)
-        ]
+        """A record with the group's most frequent message."""
+        ids = self.messages.ids
+        return self.records[next(i for i in group.records if ids[i] == group.leader)]
 
     def show_groups(self) -> None:
         total = int(self.problems.sum())
-        heading(f"1. What goes wrong: {plural(total, 'record')} in {plural(len(self.groups), 'group')}")
+        size = f"{plural(total, 'record')} in {plural(len(self.groups), 'group')}"
+        heading(f"1. What goes wrong: {size}")
         paragraph(f"({self.rule}; messages of equal meaning are one group)")
         table = Table(["count", "level", "service", "first", "last", "message"], frozenset([0]))
         for group in self.groups[: self.top]:
@@ -168,8 +170,8 @@ class Report:
         rest = self.groups[self.top :]
         if rest:
             count = sum(len(group.records) for group in rest)
-            print(styled(f"and {plural(len(rest), 'smaller group')} ({plural(count, 'record')})",
-                         "dim"))  # fmt: skip
+            more = f"and {plural(len(rest), 'smaller group')} ({plural(count, 'record')})"
+            print(styled(more, "dim"))
 
     def show_similar(self, message: Optional[str]) -> None:
         if message is None:
@@ -182,7 +184,8 @@ class Report:
             if text in self.messages.texts:
                 own = self.messages.texts.index(text)
         heading("2. What is most similar to one message")
-        print("   " + styled(terminal.fitted(terminal.clean(shown), terminal.width - 4).rstrip(), "cyan"))
+        cut = terminal.fitted(terminal.clean(shown), terminal.width - 4).rstrip()
+        print("   " + styled(cut, "cyan"))
         indices, scores = stacklens.nearest(query, self.vectors, top_k=6)
         table = Table(["similarity", "count", "level", "service", "message"], frozenset([0, 1]))
         for index, score in [(i, s) for i, s in zip(indices, scores) if i != own][:5]:
@@ -236,9 +239,7 @@ class Report:
             "What may have changed: rare lines before it that report no problem themselves, by "
             "their similarity to those groups (in brackets: the most similar one):"
         )
-        table = Table(
-            ["similarity", "line", "time", "service", "message"], frozenset([0, 1]), lines=2
-        )
+        table = Table(["similarity", "line", "time", "service", "message"], frozenset([0, 1]))
         for suspect in causes:
             record = records[suspect.record]
             near = first_line(self.leader_record(suspect.group).text)
@@ -299,7 +300,7 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """The program."""
     options = arguments()
-    with step(f"loading {options.model.name or options.model}"):
+    with step("loading the encoder"):
         embedder = stacklens.Embedder(options.model)
     for path in options.logs or [SHIPPED]:
         Report(path, embedder, options.threshold, options.top).show(options.message)

@@ -68,6 +68,9 @@ final class Exporter {
       scope.defined.insert(constant.name)
       if !inputs.contains(constant.name) { scope.constants[constant.name] = constant.tensor }
     }
+    for info in source.inputs + source.outputs + source.valueInfo {
+      if case .tensor(let type, _) = info.type { scope.elementTypes[info.name] = type }
+    }
     for node in source.nodes {
       do throws(StackLensError) {
         let (nodes, constants) = try lower(node, scope)
@@ -110,12 +113,16 @@ final class Exporter {
     if version < definition.newestVersion, let convert = definition.lower {
       var rewriter = Rewriter(
         prefix: node.outputs.first { !$0.isEmpty } ?? node.opType,
-        constants: { scope.constant($0) }, isTaken: { [self] in taken.contains($0) })
+        constants: { scope.constant($0) }, elementTypes: { scope.elementType($0) },
+        isTaken: { [self] in taken.contains($0) })
       result = try convert(node, version, &rewriter)
       constants = rewriter.added
-    } else if version < definition.versions[0] {
-      throw .unsupported(
-        "\(node.opType) appears in opset \(definition.versions[0]), the file is for \(version)")
+    }
+    for made in result where made.domain == node.domain {
+      let first = OperatorTable.find(made.opType, domain: made.domain)?.versions[0] ?? version
+      guard version >= first else {
+        throw .unsupported("\(made.opType) appears in opset \(first), the file is for \(version)")
+      }
     }
     for constant in constants {
       scope.constants[constant.name] = constant.tensor

@@ -5,6 +5,8 @@ final class NameScope {
   let parent: NameScope?
   var defined: Set<String>
   var constants: [String: Tensor] = [:]
+  /// Element types that the graph declares.
+  var elementTypes: [String: ElementType] = [:]
 
   init(parent: NameScope?, defined: Set<String>) {
     self.parent = parent
@@ -24,6 +26,16 @@ final class NameScope {
     var scope: NameScope? = self
     while let here = scope {
       if let tensor = here.constants[name] { return tensor }
+      if here.defined.contains(name) { return nil }
+      scope = here.parent
+    }
+    return nil
+  }
+
+  func elementType(_ name: String) -> ElementType? {
+    var scope: NameScope? = self
+    while let here = scope {
+      if let type = here.elementTypes[name] { return type }
       if here.defined.contains(name) { return nil }
       scope = here.parent
     }

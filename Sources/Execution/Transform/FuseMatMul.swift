@@ -41,7 +41,7 @@ extension Transform {
     }
   }
 
-  private static func activationName(_ node: Node) -> String? {
+  static func activationName(_ node: Node) -> String? {
     switch node.opType {
     case "Relu": return "relu"
     case "Tanh": return "tanh"

@@ -10,6 +10,8 @@ enum Transform {
     graph = try foldConstants(graph)
     graph = removeDeadCode(graph)
     guard level > 1 else { return graph }
+    graph = foldBatchNormalization(graph)
+    graph = fuseConvolution(graph)
     graph = fuseGelu(graph)
     graph = fuseLayerNormalization(graph)
     graph = removeDeadCode(graph)

@@ -21,24 +21,7 @@ struct EinsumEquation: Sendable {
   private static let ellipsis: UInt8 = 0
 
   init(_ equation: String, _ shapes: [Shape]) throws(StackLensError) {
-    let text = equation.utf8.filter { $0 != UInt8(ascii: " ") && $0 != UInt8(ascii: "\t") }
-    var inputText = text[...]
-    var outputText: ArraySlice<UInt8>?
-    if let arrow = text.firstIndex(of: UInt8(ascii: "-")) {
-      guard arrow + 1 < text.count, text[arrow + 1] == UInt8(ascii: ">") else {
-        throw .invalidArgument("equation '\(equation)' has '-' without '>'")
-      }
-      inputText = text[..<arrow]
-      outputText = text[(arrow + 2)...]
-    }
-    let parts = inputText.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false)
-    guard parts.count == shapes.count else {
-      throw .invalidArgument(
-        "equation '\(equation)' has \(parts.count) terms for \(shapes.count) inputs")
-    }
-    var terms: [[UInt8]] = []
-    for part in parts { terms.append(try Self.symbols(part, equation)) }
-
+    let (terms, outputText) = try Self.split(equation, shapes.count)
     var ellipsisRank = 0
     var letterCounts: [UInt8: Int] = [:]
     for (term, shape) in zip(terms, shapes) {
@@ -72,14 +55,23 @@ struct EinsumEquation: Sendable {
       }
     }
 
+    self.output = output
     let labelCount = letters.count + ellipsisRank
+    (extents, strides, mentions) = try Self.bind(terms, shapes, number, labelCount, equation)
+  }
+
+  /// Extents of the labels, and each operand's steps along them.
+  private static func bind(
+    _ terms: [[UInt8]], _ shapes: [Shape], _ number: [UInt8: Int], _ labelCount: Int,
+    _ equation: String
+  ) throws(StackLensError) -> (extents: [Int], strides: [[Int]], mentions: [[Bool]]) {
     var extents = [Int](repeating: 1, count: labelCount)
     var allStrides: [[Int]] = []
     var allMentions: [[Bool]] = []
     for (term, shape) in zip(terms, shapes) {
       var labels: [Int] = []
       for symbol in term {
-        if symbol == Self.ellipsis {
+        if symbol == ellipsis {
           let rank = shape.rank - (term.count - 1)
           labels += (labelCount - rank)..<labelCount
         } else {
@@ -105,10 +97,31 @@ struct EinsumEquation: Sendable {
       allStrides.append(strides)
       allMentions.append(mentions)
     }
-    self.extents = extents
-    self.output = output
-    strides = allStrides
-    mentions = allMentions
+    return (extents, allStrides, allMentions)
+  }
+
+  /// The terms of the inputs, and what follows the arrow, nil without one.
+  private static func split(
+    _ equation: String, _ count: Int
+  ) throws(StackLensError) -> (terms: [[UInt8]], output: ArraySlice<UInt8>?) {
+    let text = equation.utf8.filter { $0 != UInt8(ascii: " ") && $0 != UInt8(ascii: "\t") }
+    var inputText = text[...]
+    var outputText: ArraySlice<UInt8>?
+    if let arrow = text.firstIndex(of: UInt8(ascii: "-")) {
+      guard arrow + 1 < text.count, text[arrow + 1] == UInt8(ascii: ">") else {
+        throw .invalidArgument("equation '\(equation)' has '-' without '>'")
+      }
+      inputText = text[..<arrow]
+      outputText = text[(arrow + 2)...]
+    }
+    let parts = inputText.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false)
+    guard parts.count == count else {
+      throw .invalidArgument(
+        "equation '\(equation)' has \(parts.count) terms for \(count) inputs")
+    }
+    var terms: [[UInt8]] = []
+    for part in parts { terms.append(try symbols(part, equation)) }
+    return (terms, outputText)
   }
 
   /// The letters of one term, with 0 for `...`.

@@ -4,7 +4,9 @@ import Tensors
 
 extension OperatorTable {
   static let trees: [OperatorDefinition] = [
-    .treeEnsembleClassifier, .treeEnsembleRegressor, .treeEnsemble, .zipMap,
+    .treeEnsembleClassifier, .treeEnsembleRegressor, .treeEnsemble, .zipMap, .scaler, .normalizer,
+    .binarizer, .imputer, .linearRegressor, .linearClassifier, .arrayFeatureExtractor,
+    .featureVectorizer, .labelEncoder, .categoryMapper, .oneHotEncoder,
   ]
 }
 
@@ -94,10 +96,10 @@ struct TreeEnsemble: Sendable {
     let touched: Int
   }
 
-  /// Scores every row and hands it on: `finish(row, scores, whether a leaf added to each)`.
+  /// Scores every row and hands it on: `finish(row, scores)`.
   func run(
     _ x: Tensor, _ features: FeatureRows, _ room: Room, _ run: Invocation,
-    _ finish: (Int, UnsafeMutablePointer<Double>, UnsafeMutablePointer<Bool>) -> Void
+    _ finish: (Int, UnsafeMutablePointer<Double>) -> Void
   ) {
     let values = (run.scratch + room.values).assumingMemoryBound(to: Double.self)
     let scores = (run.scratch + room.scores).assumingMemoryBound(to: Double.self)
@@ -134,7 +136,7 @@ struct TreeEnsemble: Sendable {
         if aggregate == .average {
           for score in 0..<width { scores[row * width + score] /= Double(trees.roots.count) }
         }
-        finish(row, scores + row * width, touched + row * width)
+        finish(row, scores + row * width)
       }
     }
   }

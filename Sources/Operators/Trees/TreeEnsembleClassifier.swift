@@ -3,8 +3,10 @@ import Graphs
 import Tensors
 
 extension OperatorDefinition {
-  /// Labels and scores of the classes by the leaves that a row reaches. Two classes with
-  /// weights for one of them alone are a binary case with rules of its own, those of ONNX Runtime.
+  /// Labels and scores of the classes by the leaves that a row reaches: the largest score wins. Two
+  /// classes with weights for one of them alone are a binary case with ONNX Runtime's rules: the
+  /// sum is the second class's score, the label follows from it at 0.5 where no weight is
+  /// negative and else at 0, and SOFTMAX leaves the scores as they are.
   /// ai.onnx.ml TreeEnsembleClassifier-3.
   static let treeEnsembleClassifier = OperatorDefinition(
     "TreeEnsembleClassifier", domain: machineLearningDomain, versions: [1, 3], inputs: 1...1,
@@ -39,9 +41,9 @@ extension OperatorDefinition {
         return PreparedKernel(scratchByteCount: plan.byteCount) { (run) throws(StackLensError) in
           let width = ensemble.scoreCount
           let y = run.outputs[1].floats
-          ensemble.run(try run.input(0), features, room, run) { row, scores, touched in
+          ensemble.run(try run.input(0), features, room, run) { row, scores in
             var values = (0..<width).map { scores[$0] }
-            let label = rule.decide(&values, touched)
+            let label = rule.decide(&values)
             for index in 0..<width { y[row * width + index] = Float(values[index]) }
             writer.write(label, run.outputs[0], row)
           }
@@ -65,8 +67,8 @@ private struct TreeClassRule: Sendable {
   let transform: ScoreTransform
   let base: [Double]
   let width: Int
-  /// Two classes of which the leaves name one.
-  let isBinary: Bool
+  /// The class that the leaves name, where they name one of two.
+  let onlyClass: Int?
   let allPositive: Bool
 
   init(
@@ -74,53 +76,38 @@ private struct TreeClassRule: Sendable {
   ) throws(StackLensError) {
     transform = try ScoreTransform(view)
     width = ensemble.scoreCount
-    guard base.count <= width else {
+    let weights = ensemble.trees.weights
+    let classes = Set(weights.map(\.target))
+    onlyClass = width == 2 && classes.count == 1 ? classes.first.map { Int($0) } : nil
+    allPositive = weights.allSatisfy { $0.value >= 0 }
+    let isSingleBase = base.count == 1 && onlyClass == 0
+    guard base.isEmpty || base.count == width || isSingleBase else {
       throw .invalidArgument("\(base.count) base_values for \(width) classes")
     }
     self.base = base
-    let weights = ensemble.trees.weights
-    isBinary = width == 2 && Set(weights.map(\.target)).count == 1
-    allPositive = weights.allSatisfy { $0.value >= 0 }
   }
 
   /// The index of the label; `scores` become what the operator returns.
-  func decide(_ scores: inout [Double], _ touched: UnsafeMutablePointer<Bool>) -> Int {
-    guard width == 2 else {
-      var best = -1
-      for index in 0..<width {
-        if index < base.count { scores[index] += base[index] }
-        guard touched[index] || index < base.count else { continue }
-        if best < 0 || scores[index] > scores[best] { best = index }
-      }
+  func decide(_ scores: inout [Double]) -> Int {
+    for (index, value) in base.enumerated() { scores[index] += value }
+    guard let onlyClass else {
+      var best = 0
+      for index in scores.indices where scores[index] > scores[best] { best = index }
       transform.apply(&scores)
-      return max(best, 0)
+      return best
     }
-    var isSingle = false
-    if base.count == 2 {
-      if touched[1] {
-        scores[1] = base[1] + scores[0]
-        scores[0] = -scores[1]
-      } else {
-        scores[0] += base[0]
-        scores[1] += base[1]
-      }
-    } else {
-      if base.count == 1 { scores[0] += base[0] }
-      isSingle = !touched[1]
-    }
-    let positive = isSingle ? scores[0] : scores[1]
-    let label = positive > (isBinary && allPositive ? 0.5 : 0) ? 1 : 0
-    guard isSingle else {
+    let score = scores[onlyClass]
+    let label = score > (allPositive ? 0.5 : 0) ? 1 : 0
+    guard onlyClass == 0 else {
       transform.apply(&scores)
       return label
     }
-    switch transform {
-    case .probit: scores = [ScoreTransform.probit(positive), 0]
-    case _ where isBinary && allPositive: scores = [1 - positive, positive]
-    case .logistic where isBinary:
-      scores = [ScoreTransform.logistic(-positive), ScoreTransform.logistic(positive)]
-    case _ where isBinary: scores = [-positive, positive]
-    default: scores = [positive, 0]
+    // One sum for both classes: the second's score, from which the first's follows.
+    if transform == .logistic {
+      scores = [ScoreTransform.logistic(-score), ScoreTransform.logistic(score)]
+    } else {
+      scores = [allPositive ? 1 - score : -score, score]
+      if transform == .probit { transform.apply(&scores) }
     }
     return label
   }

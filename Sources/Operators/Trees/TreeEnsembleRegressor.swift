@@ -63,7 +63,7 @@ extension OperatorDefinition {
     let room = try ensemble.scratch(features, &plan)
     return PreparedKernel(scratchByteCount: plan.byteCount) { (run) throws(StackLensError) in
       let output = run.outputs[0]
-      ensemble.run(try run.input(0), features, room, run) { row, scores, _ in
+      ensemble.run(try run.input(0), features, room, run) { row, scores in
         var values = (0..<width).map {
           scores[$0] + (base.isEmpty ? 0 : base[base.count == 1 ? 0 : $0])
         }
