@@ -60,7 +60,9 @@ let package = Package(
     .testTarget(name: "OperatorsTests", dependencies: ["Operators", "TestSupport"]),
     .testTarget(name: "ExchangeTests", dependencies: ["Exchange"]),
     .testTarget(name: "ExecutionTests", dependencies: ["Execution", "Exchange", "TestSupport"]),
-    .testTarget(name: "InsightTests", dependencies: ["Insight", "TestSupport"]),
+    .testTarget(
+      name: "InsightTests",
+      dependencies: ["Insight", "Execution", "Exchange", "Operators", "Tensors", "Base", "TestSupport"]),
   ],
   swiftLanguageModes: [.v6],
   cLanguageStandard: .c11,

@@ -149,3 +149,21 @@ struct AttentionFusionTests {
     #expect(operators.contains("Attention"))
   }
 }
+
+extension AttentionFusionTests {
+  /// A mask that leaves a query no key gives NaN, fused or not.
+  @Test func queriesWithoutKeysAreNotNumbers() throws {
+    let g = GraphBuilder("attention")
+    var numbers = SeededNumbers(10)
+    let x = g.floats("x", 1, 2, 1, 4)
+    let scores =
+      g.matMul(g.transpose(x, [0, 2, 1, 3]), g.transpose(x, [0, 2, 3, 1]))
+      + g.constant(
+        "mask", try Tensor([Float(0), 0, -.infinity, -.infinity], shape: Shape([1, 1, 2, 2])))
+    let mixed = g.matMul(g.add("Softmax", [scores]), g.transpose(x, [0, 2, 1, 3]))
+    g.output(g.transpose(mixed, [0, 2, 1, 3]), "y")
+    let operators = try expectSameAtAllLevels(
+      g.graph, ["x": numbers.floats(1, 2, 1, 4)], tolerance: 1e-5)
+    #expect(operators.contains("Attention"))
+  }
+}
