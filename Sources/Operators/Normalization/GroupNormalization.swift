@@ -86,7 +86,7 @@ extension OperatorDefinition {
           let scales = scale.base.assumingMemoryBound(to: Float.self)
           let biases = bias.base.assumingMemoryBound(to: Float.self)
           layout.forEachGroup(run.parallel) { (start, firstChannel) in
-            let moments = Moments(x + start, count: layout.groupSize)
+            let moments = Moments(vector: x + start, count: layout.groupSize)
             let inverse = 1 / (moments.variance + epsilon).squareRoot()
             for index in 0..<layout.channelsPerGroup {
               let channel = firstChannel + index

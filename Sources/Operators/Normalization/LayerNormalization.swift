@@ -274,6 +274,10 @@ struct Moments {
   let mean: Double
   let variance: Double
 
+  init(mean: Double, variance: Double) {
+    (self.mean, self.variance) = (mean, variance)
+  }
+
   @inline(__always)
   init<T: RealElement>(_ x: UnsafePointer<T>, count: Int) {
     var sum = 0.0

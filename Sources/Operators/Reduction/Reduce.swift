@@ -59,6 +59,19 @@ extension OperatorDefinition {
         return [TensorType(input.elementType, try Shape(dims))]
       },
       execution: .kernels([
+        Kernel("vector") { (preparation) throws(StackLensError) in
+          guard try preparation.input(0).elementType == .float32,
+            VectorReduction(reduction, count: 1) != nil
+          else { return nil }
+          let isEmptyNoop = try preparation.flag("noop_with_empty_axes")
+          return PreparedKernel { (run) throws(StackLensError) in
+            let plan = try plan(isEmptyNoop, run)
+            guard let vector = VectorReduction(reduction, count: plan.reducedCount) else { return }
+            plan.reduce(
+              try run.input(0).base.assumingMemoryBound(to: Float.self),
+              run.outputs[0].base.assumingMemoryBound(to: Float.self), vector, run.parallel)
+          }
+        },
         .reference { (preparation) throws(StackLensError) in
           try reduceKernel(preparation, reduction)
         }

@@ -109,6 +109,71 @@ struct ReductionPlan: Sendable {
     }
   }
 
+  /// Rows that one float32 partial sum takes in.
+  private static let rowStretch = 32
+
+  /// Reduces float32 by the C kernels.
+  func reduce(
+    _ x: UnsafePointer<Float>, _ y: UnsafeMutablePointer<Float>, _ vector: VectorReduction,
+    _ parallel: Parallel
+  ) {
+    guard outputCount > 0 else { return }
+    guard reducedCount > 0 else {
+      y.update(repeating: vector.finish(vector.identity), count: outputCount)
+      return
+    }
+    if columns == 1 {
+      return parallel.ranges(outputCount, grain: max(1, cheapGrain / reducedCount)) { range in
+        for output in range {
+          let start = Self.offset(kept, output)
+          var total = vector.identity
+          for index in 0..<reducedCount / run {
+            let part = vector.along(x + (start + Self.offset(reduced, index)), run)
+            total = vector.combine(total, part)
+          }
+          y[output] = vector.finish(total)
+        }
+      }
+    }
+    let blockWidth = 256
+    let blocks = (columns + blockWidth - 1) / blockWidth
+    let grain = max(1, cheapGrain / reducedCount / min(columns, blockWidth))
+    parallel.ranges(outputCount / columns * blocks, grain: grain) { range in
+      withUnsafeTemporaryAllocation(byteCount: 16 * blockWidth, alignment: 64) { buffer in
+        guard let memory = buffer.baseAddress else { return }
+        let totals = memory.bindMemory(to: Double.self, capacity: blockWidth)
+        let partial = (memory + 8 * blockWidth).bindMemory(to: Float.self, capacity: 2 * blockWidth)
+        for item in range {
+          let (row, block) = item.quotientAndRemainder(dividingBy: blocks)
+          let column = block * blockWidth
+          let width = min(blockWidth, columns - column)
+          reduceBlock(
+            x + (Self.offset(kept, row) + column), y + (row * columns + column), width, vector,
+            partial, partial + blockWidth, totals)
+        }
+      }
+    }
+  }
+
+  private func reduceBlock(
+    _ x: UnsafePointer<Float>, _ y: UnsafeMutablePointer<Float>, _ width: Int,
+    _ vector: VectorReduction, _ partial: UnsafeMutablePointer<Float>,
+    _ room: UnsafeMutablePointer<Float>, _ totals: UnsafeMutablePointer<Double>
+  ) {
+    totals.update(repeating: vector.identity, count: width)
+    var first = 0
+    while first < reducedCount {
+      let last = vector.isExtreme ? reducedCount : min(reducedCount, first + Self.rowStretch)
+      partial.update(repeating: Float(vector.identity), count: width)
+      for index in first..<last {
+        vector.accumulate(x + Self.offset(reduced, index), partial, width, room: room)
+      }
+      for j in 0..<width { totals[j] = vector.combine(totals[j], Double(partial[j])) }
+      first = last
+    }
+    for j in 0..<width { y[j] = vector.finish(totals[j]) }
+  }
+
   @inline(__always)
   private static func offset(_ axes: [Axis], _ index: Int) -> Int {
     if axes.count == 1 { return index * axes[0].stride }
