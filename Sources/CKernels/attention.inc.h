@@ -33,7 +33,9 @@ static void SLK_NAME(exponentiate)(const slk_score_block *block) {
       sum += v;
     }
     const float total = v_sum(sum);
-    block->inverse_sums[row] = total == 0.0f ? 0.0f : 1.0f / total;
+    // Without a key every weight is 0; scores of -infinity alone give what softmax gives, NaN.
+    block->inverse_sums[row] =
+        total != 0.0f ? 1.0f / total : block->key_mask != NULL ? 0.0f : NAN;
   }
 }
 

@@ -26,5 +26,8 @@ final class ArenaPool: Sendable {
     idle.withLock { if $0.count < Self.keptCount { $0.append(arena) } }
   }
 
+  /// Bytes of the idle arenas.
+  var idleByteCount: Int { idle.withLock { $0.reduce(0) { $0 + $1.byteCount } } }
+
   func trim() { idle.withLock { $0.removeAll() } }
 }

@@ -89,14 +89,22 @@ public final class Session: Sendable {
       RunContext(
         execution: onCallingThread ? context.serial : context, cancellation: cancellation,
         profiler: profiler))
-    // A result that is an input under another shape gets memory of its own: the caller owns both.
-    let given = ordered.flatMap(\.storages)
+    // A result that is an input or another result under another shape gets memory of its own: the
+    // caller owns both.
+    var given = ordered.flatMap(\.storages)
     var outputs: [Value] = []
     for index in picks ?? Array(results.indices) {
-      outputs.append(try results[index].detached { tensor in given.contains { $0 === tensor.storage } })
+      let output = try results[index].detached { tensor in
+        given.contains { $0 === tensor.storage }
+      }
+      given += output.storages
+      outputs.append(output)
     }
     return outputs
   }
+
+  /// Bytes of work memory that wait for the next run.
+  var idleByteCount: Int { context.arenas.idleByteCount }
 
   /// Gives the memory of idle runs and cached plans back to the system.
   public func trim() {

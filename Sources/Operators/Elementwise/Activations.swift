@@ -99,7 +99,7 @@ extension OperatorTable {
     if case .float(let value)? = node.attributes["alpha"] { alpha = value }
     var old = Decomposition(node, opset)
     let x = node.inputs[0]
-    let scaled = alpha == 1 ? x : try old.apply("Mul", [x, old.scalar(alpha, &rewriter)], &rewriter)
+    let scaled = alpha == 1 ? x : try old.apply("Mul", [x, old.scalar(Double(alpha), &rewriter)], &rewriter)
     let gate = old.apply("Sigmoid", [scaled], &rewriter)
     return old.finish("Mul", [x, gate])
   }
@@ -119,15 +119,17 @@ extension OperatorTable {
       let cube = old.apply("Mul", [square, x], &rewriter)
       let small = try old.apply("Mul", [cube, old.scalar(0.044715, &rewriter)], &rewriter)
       let sum = old.apply("Add", [x, small], &rewriter)
-      inner = try old.apply("Mul", [sum, old.scalar(0.7978846, &rewriter)], &rewriter)
+      inner = try old.apply("Mul", [sum, old.scalar((2 / Double.pi).squareRoot(), &rewriter)], &rewriter)
       inner = old.apply("Tanh", [inner], &rewriter)
     } else {
-      inner = try old.apply("Div", [x, old.scalar(1.4142135, &rewriter)], &rewriter)
+      inner = try old.apply("Div", [x, old.scalar(2.0.squareRoot(), &rewriter)], &rewriter)
       inner = old.apply("Erf", [inner], &rewriter)
     }
     let raised = try old.apply("Add", [inner, old.scalar(1, &rewriter)], &rewriter)
     let product = old.apply("Mul", [x, raised], &rewriter)
-    return old.finish("Mul", [product, try old.scalar(0.5, &rewriter)])
+    // Before `finish` takes the nodes: the scalar may be one of them.
+    let half = try old.scalar(0.5, &rewriter)
+    return old.finish("Mul", [product, half])
   }
 
   private static func lowerHardSwish(

@@ -48,15 +48,18 @@ struct Decomposition {
   }
 
   /// A scalar of the element type of input 0: a constant where the type is known, else a cast.
+  /// - Parameter twin: another input that has the same type, and may be known where input 0 is not.
   /// - Throws: `.unsupported` before opset 15, which brought CastLike.
   mutating func scalar(
-    _ value: Float, _ rewriter: inout Rewriter
+    _ value: Double, twin: Int = 0, _ rewriter: inout Rewriter
   ) throws(StackLensError) -> String {
-    switch rewriter.elementType(of: node.inputs[0]) {
-    case .float32?: return rewriter.constant(try Tensor(scalar: value), "scalar")
-    case .float64?: return rewriter.constant(try Tensor(scalar: Double(value)), "scalar")
+    let type =
+      rewriter.elementType(of: node.inputs[0]) ?? rewriter.elementType(of: node.inputs[twin])
+    switch type {
+    case .float32?: return rewriter.constant(try Tensor(scalar: Float(value)), "scalar")
+    case .float64?: return rewriter.constant(try Tensor(scalar: value), "scalar")
     case .float16?: return rewriter.constant(try Tensor(scalar: Float16(value)), "scalar")
-    case .bfloat16?: return rewriter.constant(try Tensor(scalar: BFloat16(value)), "scalar")
+    case .bfloat16?: return rewriter.constant(try Tensor(scalar: BFloat16(Float(value))), "scalar")
     default:
       guard targetOpset >= 15 else {
         throw .unsupported(

@@ -131,7 +131,7 @@ extension OperatorDefinition {
     guard case .int(let groups)? = node.attributes["num_groups"],
       let scale = rewriter.value(of: node.inputs[1]),
       let bias = rewriter.value(of: node.inputs[2]), scale.rank == 1, bias.count == scale.count,
-      groups > 0, groups <= Int32.max
+      groups > 0, groups <= Int32.max, scale.count > 0, opset >= 10
     else {
       throw .unsupported(
         "GroupNormalization with computed scale and bias needs opset 21, not \(opset)")
@@ -139,7 +139,24 @@ extension OperatorDefinition {
     var old = Decomposition(node, opset)
     let x = node.inputs[0]
     let shape = old.apply("Shape", [x], &rewriter)
-    let grouped = try old.apply("Reshape", [x, rewriter.ints([0, groups, -1], "groups")], &rewriter)
+    let item = try old.apply(
+      "Slice",
+      [
+        shape, rewriter.ints([1], "start"), rewriter.ints([.max], "end"),
+        rewriter.ints([0], "axis"),
+      ], &rewriter)
+    let size = old.apply("ReduceProd", [item], &rewriter)
+    /// The shape [batch, parts, rest]; computed, because -1 cannot stand for it in an empty batch.
+    func cut(
+      _ parts: Int64, _ old: inout Decomposition, _ rewriter: inout Rewriter
+    ) throws(StackLensError) -> String {
+      let count = try rewriter.ints([parts], "parts")
+      let rest = old.apply("Div", [size, count], &rewriter)
+      let batch = try old.apply("Gather", [shape, rewriter.ints([0], "first")], &rewriter)
+      return old.apply("Concat", [batch, count, rest], ["axis": .int(0)], &rewriter)
+    }
+    let groupShape = try cut(groups, &old, &rewriter)
+    let grouped = old.apply("Reshape", [x, groupShape], &rewriter)
     let unit = try Tensor(uninitialized: scale.elementType, Shape([Int(groups)]))
     let zero = try Tensor(zeros: scale.elementType, unit.shape)
     let ones = [Float](repeating: 1, count: Int(groups))
@@ -154,8 +171,8 @@ extension OperatorDefinition {
       [grouped, rewriter.constant(unit, "unit"), rewriter.constant(zero, "zero")], attributes,
       &rewriter)
     let column = try Shape([scale.count, 1])
-    let channels = try old.apply(
-      "Reshape", [normal, rewriter.ints([0, Int64(scale.count), -1], "channels")], &rewriter)
+    let channelShape = try cut(Int64(scale.count), &old, &rewriter)
+    let channels = old.apply("Reshape", [normal, channelShape], &rewriter)
     let factor = rewriter.constant(try scale.reshaped(to: column), "scale")
     let scaled = old.apply("Mul", [channels, factor], &rewriter)
     let shift = rewriter.constant(try bias.reshaped(to: column), "bias")

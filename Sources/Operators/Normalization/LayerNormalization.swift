@@ -147,13 +147,23 @@ extension OperatorDefinition {
       guard opset < 23 else { return [node] }
       try requireLastAxis(node, opset)
       var old = Decomposition(node, opset)
-      let x = node.inputs[0]
+      let isHalf = rewriter.isHalf(node.inputs[0])
+      let x = isHalf ? old.widened(node.inputs[0], &rewriter) : node.inputs[0]
       let square = old.apply("Mul", [x, x], &rewriter)
       let mean = try old.reduceMean(square, &rewriter)
-      let raised = try old.apply(
-        "Add", [mean, old.scalar(floatAttribute(node, "epsilon", 1e-5), &rewriter)], &rewriter)
+      let epsilon = floatAttribute(node, "epsilon", 1e-5)
+      let least =
+        isHalf
+        ? rewriter.constant(try Tensor(scalar: epsilon), "epsilon")
+        : try old.scalar(Double(epsilon), &rewriter)
+      let raised = old.apply("Add", [mean, least], &rewriter)
       let root = old.apply("Sqrt", [raised], &rewriter)
-      let normal = old.apply("Div", [x, root], &rewriter)
+      var normal = old.apply("Div", [x, root], &rewriter)
+      let types = (rewriter.elementType(of: x), rewriter.elementType(of: node.inputs[1]))
+      // The result has the type of the scale.
+      if opset >= 15, types.0 == nil || types.0 != types.1 || isHalf {
+        normal = old.apply("CastLike", [normal, node.inputs[1]], &rewriter)
+      }
       return old.finish("Mul", [normal, node.inputs[1]])
     },
     samples: [
@@ -174,7 +184,9 @@ extension OperatorDefinition {
     let square = old.apply("Mul", [centred, centred], &rewriter)
     let variance = try old.reduceMean(square, &rewriter)
     let raised = try old.apply(
-      "Add", [variance, old.scalar(floatAttribute(node, "epsilon", 1e-5), &rewriter)], &rewriter)
+      "Add",
+      [variance, old.scalar(Double(floatAttribute(node, "epsilon", 1e-5)), twin: 1, &rewriter)],
+      &rewriter)
     let root = old.apply("Sqrt", [raised], &rewriter)
     let normal = old.apply("Div", [centred, root], &rewriter)
     if node.outputs.count > 1, !node.outputs[1].isEmpty { old.output(1, "Identity", [mean]) }
@@ -198,7 +210,19 @@ extension OperatorDefinition {
   }
 }
 
+extension Rewriter {
+  /// Whether a value surely has a type of 16 bits, in which means lose too much.
+  fileprivate func isHalf(_ name: String) -> Bool {
+    [.float16, .bfloat16].contains(elementType(of: name))
+  }
+}
+
 extension Decomposition {
+  /// The value as float32.
+  fileprivate mutating func widened(_ input: String, _ rewriter: inout Rewriter) -> String {
+    apply("Cast", [input], ["to": .int(Int64(ElementType.float32.rawValue))], &rewriter)
+  }
+
   /// The mean along the last axis, kept as an axis of one.
   fileprivate mutating func reduceMean(
     _ input: String, _ rewriter: inout Rewriter

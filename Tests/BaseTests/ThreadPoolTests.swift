@@ -1,0 +1,91 @@
+import Base
+import Glibc
+import Synchronization
+import TestSupport
+import Testing
+
+struct ThreadPoolTests {
+  /// How often each part ran.
+  private final class Counts: Sendable {
+    private let counts: Mutex<[Int]>
+    init(_ count: Int) { counts = Mutex([Int](repeating: 0, count: count)) }
+    func add(_ index: Int) { counts.withLock { $0[index] += 1 } }
+    var all: [Int] { counts.withLock { $0 } }
+  }
+
+  @Test(arguments: [1, 2, 5], [0, 1, 2, 7, 1000]) func runsEveryPartOnce(threads: Int, count: Int) {
+    let counts = Counts(count)
+    ThreadPool.withThreads(threads).run(count) { counts.add($0) }
+    #expect(counts.all.allSatisfy { $0 == 1 })
+  }
+
+  @Test func ignoresNegativeCounts() {
+    let counts = Counts(1)
+    ThreadPool.withThreads(2).run(-3) { _ in counts.add(0) }
+    Parallel.serial.forEach(-3) { _ in counts.add(0) }
+    Parallel(ThreadPool.withThreads(2)).ranges(-3, grain: 1) { _ in counts.add(0) }
+    #expect(counts.all == [0])
+  }
+
+  @Test func runsInsideItself() {
+    let counts = Counts(60)
+    let pool = ThreadPool.withThreads(3)
+    pool.run(6) { outer in pool.run(10) { inner in counts.add(outer * 10 + inner) } }
+    #expect(counts.all.allSatisfy { $0 == 1 })
+  }
+
+  @Test func isSharedByManyThreads() {
+    let counts = Counts(8)
+    let pool = ThreadPool.withThreads(2)
+    onThreads(8) { caller in
+      for _ in 0..<200 { pool.run(5) { _ in counts.add(caller) } }
+    }
+    #expect(counts.all == [Int](repeating: 1000, count: 8))
+  }
+
+  @Test func isOneForEachSize() {
+    #expect(ThreadPool.withThreads(2) === ThreadPool.withThreads(2))
+    #expect(ThreadPool.withThreads(0).threadCount == ThreadPool.usableProcessorCount)
+    #expect(ThreadPool.withThreads(-1).threadCount == ThreadPool.usableProcessorCount)
+    #expect(ThreadPool.withThreads(3).threadCount == 3)
+    #expect(ThreadPool.usableProcessorCount >= 1)
+  }
+
+  @Test func worksInAForkedChild() throws {
+    // Swift hides fork, which is what is under test.
+    typealias Fork = @convention(c) () -> pid_t
+    let fork = unsafeBitCast(try #require(dlsym(nil, "fork")), to: Fork.self)
+    let pool = ThreadPool.withThreads(2)
+    pool.run(4) { _ in }
+    let child = fork()
+    if child == 0 {
+      alarm(20)
+      let sum = Atomic<Int>(0)
+      pool.run(100) { sum.add($0, ordering: .relaxed) }
+      _exit(sum.load(ordering: .relaxed) == 4950 ? 7 : 1)
+    }
+    var status: Int32 = 0
+    #expect(waitpid(child, &status, 0) == child)
+    #expect(status == 7 << 8)
+  }
+
+  @Test(arguments: [0, 1, 5, 64, 1000], [1, 3, 64, 5000]) func rangesCoverAllOnce(
+    count: Int, grain: Int
+  ) {
+    for parallel in [Parallel.serial, Parallel(ThreadPool.withThreads(2))] {
+      let counts = Counts(count)
+      parallel.ranges(count, grain: grain) { range in
+        for index in range { counts.add(index) }
+      }
+      #expect(counts.all.allSatisfy { $0 == 1 })
+    }
+  }
+
+  @Test func cancellationStays() {
+    let cancellation = Cancellation()
+    #expect(failure { try cancellation.check() } == nil)
+    onThreads(1) { _ in cancellation.cancel() }
+    #expect(cancellation.isCancelled)
+    #expect(failure { try cancellation.check() }?.status == .cancelled)
+  }
+}

@@ -1,0 +1,169 @@
+import Base
+import Graphs
+import Operators
+import Tensors
+import TestSupport
+import Testing
+
+@testable import Execution
+
+/// Attention as exporters write it, and graphs that resemble it.
+struct AttentionFusionTests {
+  enum Scale: CaseIterable { case none, divided, multiplied, ofQueries, ofBoth }
+
+  struct Form: Sendable, CustomTestStringConvertible {
+    var name = "plain"
+    var scale = Scale.divided
+    var keysTurnTwice = false
+    var batch = 2
+    var keyBatch = 2
+    var queryLength = 5
+    var keyLength = 5
+    var heads = 3
+    var width = 4
+    var valueWidth = 4
+    var valueHeads = 3
+    var mask: [Int]?
+    var maskIsLeft = false
+    var axis: Int64 = -1
+    var sourceIsFlat = false
+    var weightsAreAnOutput = false
+    var lengthAndHeadsStay = false
+    var isFused = true
+    var testDescription: String { name }
+
+    static func with(_ name: String, _ change: (inout Form) -> Void) -> Form {
+      var form = Form()
+      form.name = name
+      change(&form)
+      return form
+    }
+  }
+
+  static let forms: [Form] =
+    Scale.allCases.map { scale in .with("scale \(scale)") { $0.scale = scale } } + [
+      .with("keys turned twice") { $0.keysTurnTwice = true },
+      .with("keys turned twice, both scaled") { ($0.keysTurnTwice, $0.scale) = (true, .ofBoth) },
+      .with("mask of keys") { $0.mask = [2, 1, 1, 5] },
+      .with("mask on the left") { ($0.mask, $0.maskIsLeft) = ([2, 1, 1, 5], true) },
+      .with("mask of all") { $0.mask = [2, 3, 5, 5] },
+      .with("mask of heads") { $0.mask = [1, 3, 1, 5] },
+      .with("mask of pairs") { $0.mask = [5, 5] },
+      .with("mask of one") { $0.mask = [1, 1, 1, 1] },
+      .with("mask of queries") { $0.mask = [2, 1, 5, 1] },
+      .with("scalar mask") { $0.mask = [] },
+      .with("mask repeats the batch") { form in
+        (form.batch, form.keyBatch, form.mask) = (1, 1, [2, 1, 1, 5])
+      },
+      .with("cross attention") { ($0.queryLength, $0.keyLength) = (3, 7) },
+      .with("cross attention with mask") { form in
+        (form.queryLength, form.keyLength, form.mask) = (3, 7, [2, 1, 1, 7])
+      },
+      .with("one query") { $0.queryLength = 1 },
+      .with("one key") { $0.keyLength = 1 },
+      .with("no key") { $0.keyLength = 0 },
+      .with("no query") { $0.queryLength = 0 },
+      .with("other value width") { $0.valueWidth = 6 },
+      .with("shared keys") { $0.keyBatch = 1 },
+      .with("one value head") { $0.valueHeads = 1 },
+      .with("one head") { ($0.heads, $0.valueHeads) = (1, 1) },
+      .with("flat sources") { $0.sourceIsFlat = true },
+      .with("softmax over queries") { ($0.axis, $0.isFused) = (2, false) },
+      .with("softmax by positive axis") { $0.axis = 3 },
+      .with("weights wanted") { ($0.weightsAreAnOutput, $0.isFused) = (true, false) },
+      .with("no turn back") { ($0.lengthAndHeadsStay, $0.isFused) = (true, false) },
+    ]
+
+  @Test(arguments: forms) func givesTheSameNumbers(_ form: Form) throws {
+    let g = GraphBuilder("attention")
+    var numbers = SeededNumbers(7)
+    var inputs: [String: Tensor] = [:]
+    func source(_ name: String, _ batch: Int, _ length: Int, _ heads: Int, _ width: Int) throws
+      -> Edge
+    {
+      let dims =
+        form.sourceIsFlat ? [batch * length, heads * width] : [batch, length, heads * width]
+      inputs[name] = try numbers.tensor(.float32, dims, low: -2, high: 2)
+      let edge = g.input(name, .float32, dims.map { _ in .unknown })
+      return try g.reshape(edge, [batch, length, heads, width].map { Int64($0) })
+    }
+    func scaled(_ edge: Edge, _ isScaled: Bool) throws -> Edge {
+      isScaled ? edge * (try g.scalar("s", 0.6)) : edge
+    }
+    let query = g.transpose(
+      try source("q", form.batch, form.queryLength, form.heads, form.width), [0, 2, 1, 3])
+    let keys = try source("k", form.keyBatch, form.keyLength, form.heads, form.width)
+    let key =
+      form.keysTurnTwice
+      ? g.transpose(g.transpose(keys, [0, 2, 1, 3]), [0, 1, 3, 2])
+      : g.transpose(keys, [0, 2, 3, 1])
+    let value = g.transpose(
+      try source("v", form.keyBatch, form.keyLength, form.valueHeads, form.valueWidth),
+      [0, 2, 1, 3])
+    var scores = g.matMul(
+      try scaled(query, form.scale == .ofQueries || form.scale == .ofBoth),
+      try scaled(key, form.scale == .ofBoth))
+    if form.scale == .divided { scores = scores / (try g.scalar("root", 2)) }
+    if form.scale == .multiplied { scores = try g.scalar("factor", 0.5) * scores }
+    if let dims = form.mask {
+      inputs["mask"] = try numbers.tensor(.float32, dims, low: -3, high: 0)
+      let mask = g.input("mask", .float32, dims.map { _ in .unknown })
+      scores = form.maskIsLeft ? mask + scores : scores + mask
+    }
+    let weights = g.add("Softmax", [scores], ["axis": .int(form.axis)])
+    let mixed = g.matMul(weights, value)
+    g.output(form.lengthAndHeadsStay ? mixed : g.transpose(mixed, [0, 2, 1, 3]), "y")
+    if form.weightsAreAnOutput { g.output(weights, "weights") }
+    let operators = try expectSameAtAllLevels(g.graph, inputs, tolerance: 1e-5)
+    #expect(operators.contains("Attention") == form.isFused)
+    #expect(operators.contains("Softmax") != form.isFused)
+  }
+
+  @Test func keepsDoublePrecision() throws {
+    let g = GraphBuilder("attention")
+    var numbers = SeededNumbers(8)
+    var inputs: [String: Tensor] = [:]
+    func heads(_ name: String, _ permutation: [Int64]) throws -> Edge {
+      inputs[name] = try numbers.tensor(.float64, [1, 4, 2, 3])
+      return g.transpose(g.input(name, .float64, nil), permutation)
+    }
+    let scores = g.matMul(try heads("q", [0, 2, 1, 3]), try heads("k", [0, 2, 3, 1]))
+    let weights = g.add("Softmax", [scores])
+    let mixed = g.matMul(weights, try heads("v", [0, 2, 1, 3]))
+    g.output(g.transpose(mixed, [0, 2, 1, 3]), "y", .float64, nil)
+    try expectSameAtAllLevels(g.graph, inputs, tolerance: 1e-14)
+  }
+
+  @Test func hidesNothingThatOthersRead() throws {
+    let g = GraphBuilder("attention")
+    var numbers = SeededNumbers(9)
+    let x = g.floats("x", 1, 4, 2, 3)
+    let query = g.transpose(x, [0, 2, 1, 3])
+    let scores = g.matMul(query, g.transpose(x, [0, 2, 3, 1]))
+    let turned = g.transpose(g.matMul(g.add("Softmax", [scores]), query), [0, 2, 1, 3])
+    g.output(turned, "y")
+    g.output(scores, "scores")
+    g.output(g.add("Neg", [query]), "q")
+    let operators = try expectSameAtAllLevels(
+      g.graph, ["x": numbers.floats(1, 4, 2, 3)], tolerance: 1e-5)
+    #expect(operators.contains("Attention"))
+  }
+}
+
+extension AttentionFusionTests {
+  /// A mask that leaves a query no key gives NaN, fused or not.
+  @Test func queriesWithoutKeysAreNotNumbers() throws {
+    let g = GraphBuilder("attention")
+    var numbers = SeededNumbers(10)
+    let x = g.floats("x", 1, 2, 1, 4)
+    let scores =
+      g.matMul(g.transpose(x, [0, 2, 1, 3]), g.transpose(x, [0, 2, 3, 1]))
+      + g.constant(
+        "mask", try Tensor([Float(0), 0, -.infinity, -.infinity], shape: Shape([1, 1, 2, 2])))
+    let mixed = g.matMul(g.add("Softmax", [scores]), g.transpose(x, [0, 2, 1, 3]))
+    g.output(g.transpose(mixed, [0, 2, 1, 3]), "y")
+    let operators = try expectSameAtAllLevels(
+      g.graph, ["x": numbers.floats(1, 2, 1, 4)], tolerance: 1e-5)
+    #expect(operators.contains("Attention"))
+  }
+}
