@@ -115,6 +115,12 @@ sl_status sl_value_at(const sl_value *value, size_t index, sl_value **out_value)
 /** Keys and values of a map as two tensors of equal length, as new references. */
 sl_status sl_value_map(const sl_value *value, sl_tensor **out_keys, sl_tensor **out_values);
 
+/** A new sequence of `count` values, which it keeps references to. */
+sl_status sl_value_create_sequence(const sl_value *const *elements, size_t count,
+                                   sl_value **out_value);
+/** A new optional without content. */
+sl_status sl_value_create_none(sl_value **out_value);
+
 /** A new tensor holding a copy of `data`.
  *  @param dims        `rank` extents, none negative; NULL only when rank is 0.
  *  @param data        Elements in row-major order; NULL only when byte_count is 0.

@@ -121,6 +121,14 @@ public func sl_op_run(
       settings = try Handles.object(attributes, as: AttributeBox.self, "attributes").values
         .withLock { $0 }
     }
+    // An integer is as good as a float where a float is meant.
+    for spec in definition.attributes {
+      switch (spec.kind, settings[spec.name]) {
+      case (.float, .int(let value)?): settings[spec.name] = .float(Float(value))
+      case (.floats, .ints(let values)?): settings[spec.name] = .floats(values.map { Float($0) })
+      default: break
+      }
+    }
     let node = Node(
       name, inputs: values.indices.map { values[$0] == nil ? "" : "input\($0)" },
       outputs: (0..<outputCount).map { "output\($0)" }, attributes: settings, domain: domain)

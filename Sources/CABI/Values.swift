@@ -91,6 +91,28 @@ public func sl_value_map(
   }
 }
 
+@_cdecl("sl_value_create_sequence") @implementation
+public func sl_value_create_sequence(
+  _ elements: UnsafePointer<OpaquePointer?>?, _ count: Int,
+  _ outValue: UnsafeMutablePointer<OpaquePointer?>?
+) -> sl_status {
+  boundary { () throws(StackLensError) in
+    let out = try required(outValue, "out_value")
+    var values: [Value] = []
+    for (index, element) in try array(elements, count, "elements").enumerated() {
+      values.append(try value(element, "elements[\(index)]"))
+    }
+    out.pointee = CABI.handle(.sequence(values))
+  }
+}
+
+@_cdecl("sl_value_create_none") @implementation
+public func sl_value_create_none(_ outValue: UnsafeMutablePointer<OpaquePointer?>?) -> sl_status {
+  boundary { () throws(StackLensError) in
+    try required(outValue, "out_value").pointee = CABI.handle(.none)
+  }
+}
+
 /// Checks a caller's type, dims and byte count against each other.
 private func checked(
   _ type: sl_type, _ dims: UnsafePointer<Int64>?, _ rank: Int, _ byteCount: Int

@@ -41,6 +41,7 @@ public final class Session: Sendable {
     options.log?(
       .info, "compiled '\(graph.name)': \(model.graph.nodes.count) nodes to \(graph.nodes.count)")
     program = try Program(graph: graph)
+    program.keepConstants(in: context.packs)
     self.graph = graph
   }
 
@@ -123,6 +124,7 @@ public final class Session: Sendable {
     graph.initializers.removeAll { names.contains($0.name) }
     let program = try Program(
       graph: Transform.optimize(graph, level: options.optimizationLevel))
+    program.keepConstants(in: context.packs)
     variants.withLock { variants in
       if variants.count >= Self.variantLimit { variants.removeAll() }
       variants[names] = program

@@ -196,6 +196,16 @@ public struct Preparation: NodeView {
     index < constants.count ? constants[index] : nil
   }
 
+  /// Constant input `index` re-laid-out as bytes, made once for the session; nil when the input is
+  /// not constant.
+  public func packed(
+    _ index: Int, layout: String, byteCount: Int,
+    fill: (_ source: Tensor, _ target: UnsafeMutableRawPointer) -> Void
+  ) throws(StackLensError) -> Tensor? {
+    guard let source = constant(index) else { return nil }
+    return try packs.packed(source, layout: layout, byteCount: byteCount, fill: fill)
+  }
+
   /// A re-laid-out form of constant input `index`, made once for the session however many plans
   /// use it. `layout` names the form; nil when the input is not constant.
   public func packed(

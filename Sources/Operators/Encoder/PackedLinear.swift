@@ -83,12 +83,24 @@ private struct PackedLinear {
     groups = try preparation.int("groups")
     guard groups >= 1, groups <= 64 else { throw .invalidArgument("groups is \(groups)") }
     let (k, n, groupCount) = (inner, columns, groups)
+    let (byteCount, panels) =
+      switch precision {
+      case .fp32: (slk_gemm_f32_packed_bytes(k, n), slk_gemm_f32_panel_count(n))
+      case .bf16: (slk_gemm_bf16_packed_bytes(k, n), slk_gemm_bf16_panel_count(n))
+      case .int8: (slk_gemm_i8_packed_bytes(k, n, groups), slk_gemm_i8_panel_count(n))
+      }
     guard
       let packed = try preparation.packed(
-        1, layout: "linear \(name) \(groups)",
-        make: { (source) throws(StackLensError) in
-          try Self.pack(
-            source, k: k, n: n, groups: groupCount, precision, preparation.parallel)
+        1, layout: "linear \(name) \(groups)", byteCount: byteCount,
+        fill: { source, target in
+          preparation.parallel.ranges(panels, grain: 1) { range in
+            let (b, first, last) = (source.floats, range.lowerBound, range.upperBound)
+            switch precision {
+            case .fp32: slk_gemm_f32_pack(b, k, n, 1, k, target, first, last)
+            case .bf16: slk_gemm_bf16_pack(b, k, n, 1, k, target, first, last)
+            case .int8: slk_gemm_i8_pack(b, k, n, 1, k, groupCount, target, first, last)
+            }
+          }
         })
     else { return nil }
     weight = packed
@@ -100,27 +112,6 @@ private struct PackedLinear {
     case "gelu": Int32(SLK_UNARY_GELU_ERF.rawValue)
     case let other: throw .invalidArgument("activation '\(other)' is neither none nor gelu")
     }
-  }
-
-  private static func pack(
-    _ source: Tensor, k: Int, n: Int, groups: Int, _ precision: Precision, _ parallel: Parallel
-  ) throws(StackLensError) -> Tensor {
-    let (byteCount, panels) =
-      switch precision {
-      case .fp32: (slk_gemm_f32_packed_bytes(k, n), slk_gemm_f32_panel_count(n))
-      case .bf16: (slk_gemm_bf16_packed_bytes(k, n), slk_gemm_bf16_panel_count(n))
-      case .int8: (slk_gemm_i8_packed_bytes(k, n, groups), slk_gemm_i8_panel_count(n))
-      }
-    let packed = try Tensor(uninitialized: .uint8, Shape([byteCount]))
-    parallel.ranges(panels, grain: 1) { range in
-      let (first, last) = (range.lowerBound, range.upperBound)
-      switch precision {
-      case .fp32: slk_gemm_f32_pack(source.floats, k, n, 1, k, packed.base, first, last)
-      case .bf16: slk_gemm_bf16_pack(source.floats, k, n, 1, k, packed.base, first, last)
-      case .int8: slk_gemm_i8_pack(source.floats, k, n, 1, k, groups, packed.base, first, last)
-      }
-    }
-    return packed
   }
 
   private var panelCount: Int {

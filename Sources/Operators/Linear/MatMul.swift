@@ -93,10 +93,14 @@ extension MatrixProduct {
   /// Input 1 packed ahead, where it is one constant matrix.
   func packConstant(_ preparation: Preparation) throws(StackLensError) -> Tensor? {
     guard !isEmpty, bBatchStrides.allSatisfy({ $0 == 0 }) else { return nil }
-    return try preparation.packed(1, layout: "product \(k) \(n) \(bRow) \(bColumn)") {
-      (b) throws(StackLensError) in
-      try PackedProduct.pack(
-        b.base.assumingMemoryBound(to: Float.self), k: k, n: n, row: bRow, column: bColumn)
+    return try preparation.packed(
+      1, layout: "product \(k) \(n) \(bRow) \(bColumn)",
+      byteCount: try PackedProduct.packedByteCount(k, n)
+    ) { b, target in
+      preparation.parallel.ranges(slk_gemm_f32_panel_count(n), grain: 1) { range in
+        slk_gemm_f32_pack(
+          b.floats, k, n, bRow, bColumn, target, range.lowerBound, range.upperBound)
+      }
     }
   }
 }
