@@ -1,5 +1,6 @@
 #include "epilogue.h"
 
+#include "slk_elementwise.h"
 #include "unary.h"
 
 #define SLK_TEMPLATE "epilogue.inc.h"

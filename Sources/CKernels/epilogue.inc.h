@@ -12,8 +12,41 @@ SLK_INLINE void SLK_NAME(add_residual)(const slk_epilogue *e, float *tile, size_
   }
 }
 
+/// One pass over a tile for the epilogues that encoders use: bias, activation, residual.
+#define SLK_FINISH_TILE(activation)                                                           \
+  for (size_t j = 0; j < width; j += SLK_WIDTH) {                                             \
+    const size_t left = width - j;                                                            \
+    const vf bias = e->bias ? v_load_n(e->bias + column + j, left) : v_set(0.0f);             \
+    for (size_t i = 0; i < rows; i++) {                                                       \
+      vf v = v_load(tile + i * ld + j) + bias;                                                \
+      v = (activation);                                                                       \
+      if (e->residual) {                                                                      \
+        v += v_load_n(e->residual + (row + i) * e->residual_row_stride + column + j, left);   \
+      }                                                                                       \
+      v_store_n((float *)c + (row + i) * ldc + column + j, v, left);                          \
+    }                                                                                         \
+  }                                                                                           \
+  return true
+
+SLK_INLINE bool SLK_NAME(finish_in_one_pass)(SLK_EPILOGUE_PARAMETERS) {
+  const slk_epilogue *e = epilogue;
+  const bool is_plain = e->alpha == 1.0f && !e->accumulate && !e->store_bf16 &&
+                        (!e->residual || (e->beta == 1.0f && e->residual_column_stride == 1 &&
+                                          !e->residual_first));
+  if (!is_plain) return false;
+  switch (e->activation) {
+    case SLK_UNARY_IDENTITY: SLK_FINISH_TILE(v);
+    case SLK_UNARY_GELU_ERF: SLK_FINISH_TILE(v_gelu_erf(v));
+    case SLK_UNARY_GELU_FAST: SLK_FINISH_TILE(v_gelu_fast(v));
+    case SLK_UNARY_RELU: SLK_FINISH_TILE(v < v_set(0.0f) ? v_set(0.0f) : v);
+    default: return false;
+  }
+}
+#undef SLK_FINISH_TILE
+
 void SLK_NAME(slk_finish)(SLK_EPILOGUE_PARAMETERS) {
   const slk_epilogue *e = epilogue;
+  if (SLK_NAME(finish_in_one_pass)(epilogue, tile, ld, rows, width, row, column, c, ldc)) return;
   const vf alpha = v_set(e->alpha);
   if (e->bias) {
     for (size_t j = 0; j < width; j += SLK_WIDTH) {

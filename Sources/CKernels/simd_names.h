@@ -48,6 +48,7 @@
 #define v_erf SLK_NAME(v_erf)
 #define v_gelu_erf SLK_NAME(v_gelu_erf)
 #define v_gelu_tanh SLK_NAME(v_gelu_tanh)
+#define v_gelu_fast SLK_NAME(v_gelu_fast)
 #define v_softplus SLK_NAME(v_softplus)
 
 #endif

@@ -22,6 +22,7 @@ SLK_HIDDEN void SLK_NAME(slk_unary)(int32_t op, const float *x, float *y, size_t
   switch (op) {
     case SLK_UNARY_RELU: SLK_EACH(v < zero ? zero : v);
     case SLK_UNARY_GELU_ERF: SLK_EACH(v_gelu_erf(v));
+    case SLK_UNARY_GELU_FAST: SLK_EACH(v_gelu_fast(v));
     case SLK_UNARY_GELU_TANH: SLK_EACH(v_gelu_tanh(v));
     case SLK_UNARY_TANH: SLK_EACH(v_tanh(v));
     case SLK_UNARY_SIGMOID: SLK_EACH(v_sigmoid(v));

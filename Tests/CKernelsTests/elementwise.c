@@ -62,6 +62,7 @@ static const unary_case cases[] = {
     {SLK_UNARY_ERF, "erf", erf, -5, 5, 4, 0},
     {SLK_UNARY_ERF, "erf", erf, -1.1f, 1.1f, 4, 0},
     {SLK_UNARY_GELU_ERF, "gelu", gelu_erf, -12, 12, 2, 5e-7},
+    {SLK_UNARY_GELU_FAST, "gelu fast", gelu_erf, -12, 12, 2, 2e-4},
     {SLK_UNARY_GELU_TANH, "gelu tanh", gelu_tanh, -12, 12, 2, 5e-7},
     {SLK_UNARY_RELU, "relu", relu, -3, 3, 0, 0},
     {SLK_UNARY_SQRT, "sqrt", sqrt, 0, 100, 0.51, 0},

@@ -40,6 +40,7 @@ typedef enum {
   SLK_UNARY_AFFINE = 28,  ///< p x + q
   SLK_UNARY_THRESHOLDED_RELU = 29,  ///< x > p ? x : 0
   SLK_UNARY_EXPM1 = 30,
+  SLK_UNARY_GELU_FAST = 31,  ///< x Phi(x) within 2e-4, for products of reduced precision.
   // From here on by the C library, one element at a time.
   SLK_UNARY_SIN = 40,
   SLK_UNARY_COS = 41,

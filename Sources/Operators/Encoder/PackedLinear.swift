@@ -72,12 +72,14 @@ private struct PackedLinear {
     let type = try preparation.input(1)
     (columns, inner) = (type.shape[0], type.shape[1])
     rows = try preparation.input(0).shape[0]
-    activation = try Self.activation(preparation)
     let name = try preparation.string("precision")
     guard let precision = Precision(rawValue: name) else {
       throw .invalidArgument("precision '\(name)' is none of fp32, bf16, int8")
     }
     self.precision = precision
+    let exact = try Self.activation(preparation)
+    let isGelu = exact == Int32(SLK_UNARY_GELU_ERF.rawValue)
+    activation = isGelu && precision != .fp32 ? Int32(SLK_UNARY_GELU_FAST.rawValue) : exact
     groups = try preparation.int("groups")
     guard groups >= 1, groups <= 64 else { throw .invalidArgument("groups is \(groups)") }
     let (k, n, groupCount) = (inner, columns, groups)

@@ -55,7 +55,8 @@ extension OperatorDefinition {
         guard p >= 1 else { throw .invalidArgument("attribute 'p' is \(p), expected 1 or more") }
         return try accumulate(
           preparation, term: { p == 2 ? $0 * $0 : p == 1 ? abs($0) : Glibc.pow(abs($0), p) },
-          result: { sum, _, _, _ in p == 2 ? sum.squareRoot() : p == 1 ? sum : Glibc.pow(sum, 1 / p) })
+          result: { sum, _, _, _ in p == 2 ? sum.squareRoot() : p == 1 ? sum : Glibc.pow(sum, 1 / p)
+          })
       }
     ]),
     lift: liftNorm,
@@ -87,9 +88,10 @@ extension OperatorDefinition {
   /// Sums terms over windows in double precision.
   private static func accumulate(
     _ preparation: Preparation, term: @escaping @Sendable (Double) -> Double,
-    result: @escaping @Sendable (
-      Double, PoolingWindows.Span, PoolingWindows.Span, PoolingWindows.Span
-    ) -> Double
+    result:
+      @escaping @Sendable (
+        Double, PoolingWindows.Span, PoolingWindows.Span, PoolingWindows.Span
+      ) -> Double
   ) throws(StackLensError) -> PreparedKernel {
     let windows = try PoolingWindows(preparation, x: preparation.input(0).shape)
     func kernel<T: RealElement>(_: T.Type) -> PreparedKernel {

@@ -12,7 +12,9 @@ extension OperatorDefinition {
     reduction: { _ in
       GlobalReduction(start: -.infinity) {
         $1 > $0 || $1.isNaN ? $1 : $0
-      } result: { value, _ in value }
+      } result: { value, _ in
+        value
+      }
     })
 
   /// The mean of each map. ONNX GlobalAveragePool-22.
@@ -20,7 +22,11 @@ extension OperatorDefinition {
     "GlobalAveragePool", versions: [1, 22], attributes: [],
     fast: { x, count in slk_sum(x, count) / Float(count) },
     reduction: { _ in
-      GlobalReduction(start: 0) { $0 + $1 } result: { sum, count in sum / Double(count) }
+      GlobalReduction(start: 0) {
+        $0 + $1
+      } result: { sum, count in
+        sum / Double(count)
+      }
     })
 
   /// (Σ |x|^p)^(1/p) of each map. ONNX GlobalLpPool-22.

@@ -23,7 +23,8 @@ extension OperatorDefinition {
         throw .invalidArgument("attribute 'storage_order' is \(order), expected 0 or 1")
       }
       let shape = try Shape(ConvolutionGeometry.pooling(context, x: x.shape).outputDims)
-      return [TensorType(x.elementType, shape), TensorType(.int64, shape)]
+      let values = TensorType(x.elementType, shape)
+      return context.node.outputs.count > 1 ? [values, TensorType(.int64, shape)] : [values]
     },
     execution: .kernels([
       Kernel("separable") { (preparation) throws(StackLensError) in

@@ -34,9 +34,12 @@ extension OperatorDefinition {
     ]),
     samples: [
       Sample(
-        [.floats(1, 2, 6, 6), .tensor { () throws(StackLensError) in
-          try Tensor([Float(0), 0, 1, 4, 5, 0, 2, 2, 3, 3], shape: Shape([2, 5]))
-        }], ["pooled_shape": .ints([2, 2])]),
+        [
+          .floats(1, 2, 6, 6),
+          .tensor { () throws(StackLensError) in
+            try Tensor([Float(0), 0, 1, 4, 5, 0, 2, 2, 3, 3], shape: Shape([2, 5]))
+          },
+        ], ["pooled_shape": .ints([2, 2])]),
       Sample([.floats(1, 2, 6, 6), .floats(0, 5)], ["pooled_shape": .ints([1, 2])]),
     ])
 

@@ -67,14 +67,20 @@ extension OperatorDefinition {
     ]),
     samples: [
       Sample(
-        [.floats(1, 1, 2, 2), .tensor { () throws(StackLensError) in
-          try Tensor([Int64(5), 7, 13, 15], shape: Shape([1, 1, 2, 2]))
-        }],
+        [
+          .floats(1, 1, 2, 2),
+          .tensor { () throws(StackLensError) in
+            try Tensor([Int64(5), 7, 13, 15], shape: Shape([1, 1, 2, 2]))
+          },
+        ],
         ["kernel_shape": .ints([2, 2]), "strides": .ints([2, 2])]),
       Sample(
-        [.floats(1, 1, 2, 2), .tensor { () throws(StackLensError) in
-          try Tensor([Int64(5), 7, 13, 15], shape: Shape([1, 1, 2, 2]))
-        }, .ints([1, 1, 5, 5])],
+        [
+          .floats(1, 1, 2, 2),
+          .tensor { () throws(StackLensError) in
+            try Tensor([Int64(5), 7, 13, 15], shape: Shape([1, 1, 2, 2]))
+          }, .ints([1, 1, 5, 5]),
+        ],
         ["kernel_shape": .ints([2, 2]), "strides": .ints([2, 2])]),
     ])
 

@@ -167,7 +167,8 @@ struct PackedRecurrence: Sendable {
           layer: layer, direction: direction, lengths: lengths,
           projection: floats(run, room.projection)
             + direction * blockSteps * layer.batch * layer.gateColumns,
-          blockSteps: blockSteps, weights: hiddenPacked
+          blockSteps: blockSteps,
+          weights: hiddenPacked
             + direction * (hiddenBytes.gates + hiddenBytes.candidate),
           candidateWeights: hiddenPacked
             + direction * (hiddenBytes.gates + hiddenBytes.candidate) + hiddenBytes.gates,
@@ -214,7 +215,8 @@ struct PackedRecurrence: Sendable {
       for item in 0..<layer.batch {
         let row = target + (direction * layer.batch + item) * size
         if let source {
-          row.update(from: source + layer.stateOffset(direction: direction, item: item), count: size)
+          row.update(
+            from: source + layer.stateOffset(direction: direction, item: item), count: size)
         } else {
           row.update(repeating: 0, count: size)
         }
@@ -254,7 +256,8 @@ struct PackedRecurrence: Sendable {
     parallel.forEach(layer.directions * runs * chunks) { index in
       let (direction, rest) = (index / (runs * chunks), index % (runs * chunks))
       let (item, part) = (rest / chunks, rest % chunks)
-      let firstStep = layer.isReversed[direction] ? layer.steps - block.upperBound : block.lowerBound
+      let firstStep =
+        layer.isReversed[direction] ? layer.steps - block.upperBound : block.lowerBound
       let source = x + layer.xRow(step: firstStep, item: item) * inner
       let place = target + (direction * blockSteps * batch + item * rows) * columns
       var epilogue = slk_epilogue_none()

@@ -25,7 +25,8 @@ struct PackedWalk {
     let isReversed = layer.isReversed[direction]
     for index in 0..<block.count {
       let place = isReversed ? block.count - 1 - index : index
-      let step = isReversed
+      let step =
+        isReversed
         ? layer.steps - 1 - (block.lowerBound + index) : block.lowerBound + index
       let first = layer.isBatchFirst ? place : place * layer.batch
       let rowStride = layer.isBatchFirst ? block.count : 1

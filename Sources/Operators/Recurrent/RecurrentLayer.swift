@@ -89,7 +89,9 @@ struct RecurrentLayer: Sendable {
         "attribute 'hidden_size' is \(try view.int("hidden_size")) but R is \(r.shape)")
     }
     let (columns, overflow) = hiddenSize.multipliedReportingOverflow(by: 8)
-    guard !overflow, columns < Int.max / 8 else { throw .shapeMismatch("R \(r.shape) is too large") }
+    guard !overflow, columns < Int.max / 8 else {
+      throw .shapeMismatch("R \(r.shape) is too large")
+    }
     activations = try RecurrentActivation.read(
       view, gates: cell.defaultActivations, directions: isReversed.count)
     clip = view.has("clip") ? try view.float("clip") : .infinity
@@ -102,7 +104,8 @@ struct RecurrentLayer: Sendable {
 
   private func check(_ inputs: [TensorType?]) throws(StackLensError) {
     let gates = cell.gateCount
-    let state = isBatchFirst
+    let state =
+      isBatchFirst
       ? [batch, directions, hiddenSize] : [directions, batch, hiddenSize]
     let expected: [(name: String, dims: [Int])] = [
       ("X", isBatchFirst ? [batch, steps, inputSize] : [steps, batch, inputSize]),
@@ -127,7 +130,8 @@ struct RecurrentLayer: Sendable {
 
   /// Y, Y_h and, for LSTM, Y_c.
   func outputTypes() throws(StackLensError) -> [TensorType] {
-    let all = isBatchFirst
+    let all =
+      isBatchFirst
       ? [batch, steps, directions, hiddenSize] : [steps, directions, batch, hiddenSize]
     let last = isBatchFirst ? [batch, directions, hiddenSize] : [directions, batch, hiddenSize]
     let state = TensorType(elementType, try Shape(last))
@@ -141,7 +145,8 @@ struct RecurrentLayer: Sendable {
 
   /// Offset in Y.
   func outputOffset(step: Int, direction: Int, item: Int) -> Int {
-    let row = isBatchFirst
+    let row =
+      isBatchFirst
       ? (item * steps + step) * directions + direction
       : (step * directions + direction) * batch + item
     return row * hiddenSize

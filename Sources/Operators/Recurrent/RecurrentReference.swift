@@ -131,7 +131,8 @@ private struct ReferenceWalk<T: RecurrentElement> {
       let column = 2 * size + j
       var sum = inputSum(direction, column, row) + inputBias(direction, column)
       if layer.appliesLinearBeforeReset {
-        sum += reset[j]
+        sum +=
+          reset[j]
           * (hiddenSum(direction, column, hidden) + hiddenBias(direction, column))
       } else {
         sum += hiddenSum(direction, column, kept) + hiddenBias(direction, column)
@@ -153,7 +154,8 @@ private struct ReferenceWalk<T: RecurrentElement> {
     for j in 0..<size {
       let old = cell[j]
       let input = f(clipped(gate(direction, j, row, previous) + peephole(0, j) * old))
-      let forget = layer.couplesForgetToInput
+      let forget =
+        layer.couplesForgetToInput
         ? 1 - input
         : f(clipped(gate(direction, 2 * size + j, row, previous) + peephole(2, j) * old))
       let candidate = g(clipped(gate(direction, 3 * size + j, row, previous)))

@@ -53,7 +53,8 @@ extension OperatorDefinition {
             let extent = extents[rank - 1 - axis]
             let place = Double(rest % extent)
             rest /= extent
-            position[axis] = alignsCorners
+            position[axis] =
+              alignsCorners
               ? (extent == 1 ? 0 : 2 * place / Double(extent - 1) - 1)
               : (2 * place + 1) / Double(extent) - 1
           }

@@ -157,7 +157,8 @@ private struct GridSampler: Sendable {
   /// A coordinate in pixels, brought back to the image as the padding says.
   private func place(_ position: Double, _ extent: Int) -> Double {
     let last = Double(extent - 1)
-    var place = alignsCorners
+    var place =
+      alignsCorners
       ? (position + 1) / 2 * last : ((position + 1) * Double(extent) - 1) / 2
     if mode == .nearest { place.round(.toNearestOrEven) }
     let (low, high) = alignsCorners ? (0, last) : (-0.5, last + 0.5)

@@ -51,16 +51,27 @@ extension OperatorDefinition {
     try Tensor([Float(1), 1, 2, 1.5])
   }
 
-  /// Resampling with fixed scales: read as Resize. ONNX Upsample-10.
+  /// Resampling by scales, from the first element on: Resize in its oldest form, as which files
+  /// are read. ONNX Upsample-10.
   static let upsample = OperatorDefinition(
     "Upsample", versions: [1, 7, 9, 10], inputs: 1...2,
     attributes: [.string("mode", default: "nearest"), .optional("scales", .floats)],
-    infer: { (_) throws(StackLensError) in
-      throw .unsupported("Upsample ended with opset 9; Resize takes its place")
+    infer: { (context) throws(StackLensError) in
+      let input = try context.input(0, oneOf: ElementType.numbers)
+      let geometry = try ResizeGeometry(
+        asResize(context), input: input.shape, roi: nil, scales: try context.value(1),
+        sizes: nil)
+      return [TensorType(input.elementType, try Shape(geometry.axes.map(\.output)))]
     },
     execution: .kernels([
-      .reference { (_) throws(StackLensError) in
-        throw .unsupported("Upsample ended with opset 9; Resize takes its place")
+      .reference { (preparation) throws(StackLensError) in
+        let (input, options) = (try preparation.input(0), asResize(preparation))
+        let scratch = try ResizePlan.scratch(input, preparation.outputs[0])
+        return PreparedKernel(scratchByteCount: scratch) { (run) throws(StackLensError) in
+          let plan = try ResizePlan(
+            options, input, roi: nil, scales: try run.input(1), sizes: nil)
+          try plan.run(try run.input(0), run.outputs[0], run.scratch, run.parallel)
+        }
       }
     ]),
     lift: { (node, opset, rewriter) throws(StackLensError) in
@@ -71,18 +82,29 @@ extension OperatorDefinition {
         }
         scales = rewriter.constant(try Tensor(values), "scales")
       }
-      var mode = "nearest"
-      if case .string(let found)? = node.attributes["mode"] { mode = found }
-      var resize = node
-      resize.opType = "Resize"
-      resize.inputs = [node.inputs[0], "", scales]
-      resize.attributes = [
-        "mode": .string(mode == "bilinear" ? "linear" : mode),
-        "coordinate_transformation_mode": .string("asymmetric"),
-        "nearest_mode": .string("floor"),
-      ]
-      return [resize]
-    })
+      return [asResize(node, scales: scales)]
+    },
+    samples: [
+      Sample([.floats(1, 2, 3, 4), .tensor(scales)]),
+      Sample([.floats(1, 2, 3, 4), .tensor(scales)], ["mode": .string("linear")]),
+    ])
+
+  private static func asResize(_ node: Node, scales: String) -> Node {
+    let mode = string(node, "mode") ?? "nearest"
+    var resize = node
+    resize.opType = "Resize"
+    resize.inputs = [node.inputs.first ?? "", "", scales]
+    resize.attributes = [
+      "mode": .string(mode == "bilinear" ? "linear" : mode),
+      "coordinate_transformation_mode": .string("asymmetric"),
+      "nearest_mode": .string("floor"),
+    ]
+    return resize
+  }
+
+  private static func asResize(_ view: some NodeView) -> ResizeOptions {
+    ResizeOptions(node: asResize(view.node, scales: ""), definition: .resize)
+  }
 
   private static let liftResize: Convert = { (node, opset, rewriter) throws(StackLensError) in
     guard opset < 11 else { return [node] }

@@ -88,7 +88,8 @@ struct ResizeGeometry: Sendable {
       for (axis, factor) in zip(chosen, factors) {
         let extent = (Float(axes[axis].input) * factor).rounded(.down)
         guard factor > 0, extent < Float(Self.limit) else {
-          throw .invalidArgument("scale \(factor) of axis \(axis) with \(axes[axis].input) elements")
+          throw .invalidArgument(
+            "scale \(factor) of axis \(axis) with \(axes[axis].input) elements")
         }
         axes[axis].scale = factor
         axes[axis].output = Int(extent)

@@ -11,8 +11,10 @@ extension OperatorDefinition {
     let input = try preparation.input(0)
     let output = preparation.outputs[0]
     let isKnown = (1...3).allSatisfy { !preparation.hasInput($0) || constant($0) != nil }
-    let known = isKnown
-      ? try ResizePlan(preparation, input, roi: constant(1), scales: constant(2), sizes: constant(3))
+    let known =
+      isKnown
+      ? try ResizePlan(
+        preparation, input, roi: constant(1), scales: constant(2), sizes: constant(3))
       : nil
     let scratch = try ResizePlan.scratch(input, output)
     let options = ResizeOptions(node: preparation.node, definition: preparation.definition)
@@ -31,7 +33,7 @@ extension OperatorDefinition {
 }
 
 /// The attributes of a Resize whose taps follow while running.
-private struct ResizeOptions: NodeView {
+struct ResizeOptions: NodeView {
   let node: Node
   let definition: OperatorDefinition
 }

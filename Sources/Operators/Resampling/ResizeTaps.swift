@@ -54,7 +54,8 @@ struct ResizeTaps: Sendable {
       for tap in 0..<span {
         let offset = first + tap
         let distance = (Double(offset) - ratio) * Double(narrowing)
-        var weight = geometry.mode == .linear
+        var weight =
+          geometry.mode == .linear
           ? max(0, 1 - abs(distance)) : cubic(abs(distance), Double(geometry.cubicCoefficient))
         let index = base + offset
         if geometry.excludesOutside, index < 0 || index >= axis.input { weight = 0 }

@@ -93,9 +93,10 @@ extension OperatorDefinition {
     }
   }
 
-  typealias RowBody = @Sendable (
-    UnsafeMutableBufferPointer<Double>, UnsafeMutableBufferPointer<Double>
-  ) -> Void
+  typealias RowBody =
+    @Sendable (
+      UnsafeMutableBufferPointer<Double>, UnsafeMutableBufferPointer<Double>
+    ) -> Void
 
   /// An operator that makes each row along the last axis from the same row of its input.
   /// - Parameter output: nil for the input's type.

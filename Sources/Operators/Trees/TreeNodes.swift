@@ -34,12 +34,12 @@ struct TreeNodes: Sendable {
   /// Whether every branch compares with <= and no missing value is tracked.
   private(set) var isPlain = true
 
-  /// Checks the children of every node that a root reaches, and that no path has a cycle.
+  /// Checks the children of every node, and that no path has a cycle.
   mutating func finish() throws(StackLensError) {
     enum Mark: UInt8 { case new, open, done }
     var marks = [Mark](repeating: .new, count: nodes.count)
-    for root in roots {
-      var stack: [(node: Int, stage: Int)] = [(Int(root), 0)]
+    for start in nodes.indices {
+      var stack: [(node: Int, stage: Int)] = [(start, 0)]
       while let (index, stage) = stack.popLast() {
         let node = nodes[index]
         if stage == 0 {

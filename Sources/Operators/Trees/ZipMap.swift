@@ -9,9 +9,7 @@ extension OperatorDefinition {
     attributes: [
       .optional("classlabels_int64s", .ints), .optional("classlabels_strings", .strings),
     ],
-    infer: { (_) throws(StackLensError) in
-      throw .internalError("the output of ZipMap is no tensor")
-    },
+    infer: { (_) throws(StackLensError) in throw Inference.needsValue },
     execution: .evaluate { (evaluation) throws(StackLensError) in
       let x = try evaluation.tensor(0)
       guard x.elementType == .float32, x.rank == 1 || x.rank == 2 else {
