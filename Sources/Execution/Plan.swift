@@ -105,6 +105,13 @@ final class Frame: @unchecked Sendable {  // used by one run at a time
     }
   }
 
+  /// Memory for an output that nothing reads.
+  func spare(at offset: Int, _ type: TensorType) throws(StackLensError) -> Tensor {
+    // Strings are objects: they cannot lie in bare bytes.
+    try type.elementType == .string
+      ? Tensor(uninitialized: .string, type.shape) : tensor(at: offset, type)
+  }
+
   func tensor(at offset: Int, _ type: TensorType) -> Tensor {
     Tensor(
       elementType: type.elementType, shape: type.shape, storage: arena, base: arena.base + offset)

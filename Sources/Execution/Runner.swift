@@ -89,7 +89,9 @@ extension Program {
     var spare = planned.spare.makeIterator()
     for slot in step.outputs {
       guard slot >= 0 else {
-        if let entry = spare.next() { outputs.append(frame.tensor(at: entry.offset, entry.type)) }
+        if let entry = spare.next() {
+          outputs.append(try frame.spare(at: entry.offset, entry.type))
+        }
         continue
       }
       if case .fresh(let type) = plan.places[slot] {
@@ -100,7 +102,7 @@ extension Program {
         outputs.append(tensor)
       }
     }
-    while let entry = spare.next() { outputs.append(frame.tensor(at: entry.offset, entry.type)) }
+    while let entry = spare.next() { outputs.append(try frame.spare(at: entry.offset, entry.type)) }
     try prepared.body(
       Invocation(
         inputs: inputs, outputs: outputs, scratch: frame.arena.base + planned.scratchOffset,

@@ -80,9 +80,11 @@ public final class Session: Sendable {
       }
       picks = indices
     }
-    try InputCheck.check(values, against: inputs.filter {
-      !defaults.contains($0.name) || overridden.contains($0.name)
-    })
+    try InputCheck.check(
+      values,
+      against: inputs.filter {
+        !defaults.contains($0.name) || overridden.contains($0.name)
+      })
     let program = try overridden.isEmpty ? self.program : variant(overridden)
     let ordered = program.inputNames.map { values[$0] ?? .none }
     let results = try program.run(

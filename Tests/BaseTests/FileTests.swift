@@ -53,7 +53,8 @@ struct FileTests {
   }
 
   @Test(arguments: [
-    "../outside", "sub/../../outside", "/etc/hostname", "link", "sub/link/file", "linkedFolder/file",
+    "../outside", "sub/../../outside", "/etc/hostname", "link", "sub/link/file",
+    "linkedFolder/file",
     "hard", "", ".", "sub", "missing", "a\u{0}b",
   ]) func refusesToLeaveTheFolder(name: String) throws {
     let outer = try ScratchFolder()

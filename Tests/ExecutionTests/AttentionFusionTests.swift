@@ -26,6 +26,8 @@ struct AttentionFusionTests {
     var mask: [Int]?
     var maskIsLeft = false
     var axis: Int64 = -1
+    /// Write the softmax as files before opset 13 mean it, as a matrix cut at this axis.
+    var flattenedAt: Int64?
     var sourceIsFlat = false
     var weightsAreAnOutput = false
     var lengthAndHeadsStay = false
@@ -70,6 +72,8 @@ struct AttentionFusionTests {
       .with("flat sources") { $0.sourceIsFlat = true },
       .with("softmax over queries") { ($0.axis, $0.isFused) = (2, false) },
       .with("softmax by positive axis") { $0.axis = 3 },
+      .with("softmax of a matrix") { $0.flattenedAt = 3 },
+      .with("softmax of a wider matrix") { ($0.flattenedAt, $0.isFused) = (2, false) },
       .with("weights wanted") { ($0.weightsAreAnOutput, $0.isFused) = (true, false) },
       .with("no turn back") { ($0.lengthAndHeadsStay, $0.isFused) = (true, false) },
     ]
@@ -110,7 +114,13 @@ struct AttentionFusionTests {
       let mask = g.input("mask", .float32, dims.map { _ in .unknown })
       scores = form.maskIsLeft ? mask + scores : scores + mask
     }
-    let weights = g.add("Softmax", [scores], ["axis": .int(form.axis)])
+    let weights: Edge
+    if let axis = form.flattenedAt {
+      let rows = g.add("Softmax", [g.add("Flatten", [scores], ["axis": .int(axis)])])
+      weights = g.add("Reshape", [rows, g.add("Shape", [scores])])
+    } else {
+      weights = g.add("Softmax", [scores], ["axis": .int(form.axis)])
+    }
     let mixed = g.matMul(weights, value)
     g.output(form.lengthAndHeadsStay ? mixed : g.transpose(mixed, [0, 2, 1, 3]), "y")
     if form.weightsAreAnOutput { g.output(weights, "weights") }

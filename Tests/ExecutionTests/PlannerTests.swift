@@ -35,7 +35,8 @@ struct PlannerTests {
     g.output(noise, "noise")
     _ = g.add("Div", [a, g.constant("unused", try Tensor([Float(0), 0]))])
     let session = try session(g.graph, level: 1)
-    #expect(session.operators.contains("Mul") == false && session.operators.contains("Div") == false)
+    #expect(
+      session.operators.contains("Mul") == false && session.operators.contains("Div") == false)
     #expect(session.operators.contains("RandomNormalLike"))
     #expect(try floats(session.run(tensors: ["x": Tensor([Float(1), 1])])) == [4, 9])
   }
@@ -44,7 +45,9 @@ struct PlannerTests {
     // The branch not taken divides integers by zero.
     let bad = Graph(
       outputs: [ValueInfo("q", .unknown)],
-      initializers: [Initializer("one", try Tensor([Int64(1)])), Initializer("none", try Tensor([Int64(0)]))],
+      initializers: [
+        Initializer("one", try Tensor([Int64(1)])), Initializer("none", try Tensor([Int64(0)])),
+      ],
       nodes: [Node("Div", inputs: ["one", "none"], outputs: ["q"])])
     let good = Graph(
       outputs: [ValueInfo("r", .unknown)],
@@ -176,7 +179,8 @@ struct PlannerTests {
     var chain = x
     for _ in 0..<6 { chain = g.add("Neg", [g.add("Exp", [chain])]) }
     g.output(chain, "chain")
-    g.output(g.add("SequenceAt", [held, g.constant("zero", try Tensor(scalar: Int64(0)))]), "first")
+    g.output(
+      g.add("SequenceAt", [held, g.constant("zero", try Tensor(scalar: Int64(0)))]), "first")
     let session = try session(g.graph, level: level)
     let values = [Float(-1), 0, 0.5, 1]
     let found = try session.run(tensors: ["x": Tensor(values)])[1].tensor()

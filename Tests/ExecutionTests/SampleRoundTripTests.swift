@@ -35,7 +35,8 @@ struct SampleRoundTripTests {
 
   @Test(arguments: cases) func runsTheSameFromAFile(_ test: Case) throws {
     let (graph, inputs) = try graph(test)
-    let direct = try test.definition.isRunnableAlone
+    let direct =
+      try test.definition.isRunnableAlone
       ? evaluate(test, kernel: nil) : session(graph, level: 0).run(tensors: inputs)
     func check(_ found: [Value], _ place: Comment) throws {
       guard test.definition.isDeterministic else {

@@ -75,7 +75,8 @@ struct SessionTests {
     let x2 = try Tensor([Float(1), 2])
     for _ in 0..<2 {
       #expect(try floats(session.run(tensors: ["x": x2])) == [-10, -40])
-      #expect(try floats(session.run(tensors: ["x": x2, "w": Tensor([Float(1), 1])])) == [-1, -2])
+      #expect(
+        try floats(session.run(tensors: ["x": x2, "w": Tensor([Float(1), 1])])) == [-1, -2])
     }
     let bad = failure { _ = try session.run(tensors: ["x": x2, "w": Tensor([Float(1)])]) }
     #expect(bad?.status == .shapeMismatch)
@@ -88,7 +89,8 @@ struct SessionTests {
     let square = g.add("Exp", [column * x])
     g.output(g.add("ReduceSum", [square], ["keepdims": .int(0)]), "y")
     let limited = try session(g.graph) { $0.memoryLimit = 1 << 20 }
-    #expect(try floats(limited.run(tensors: ["x": Tensor(zeros: .float32, Shape([100]))])) == [10_000])
+    #expect(
+      try floats(limited.run(tensors: ["x": Tensor(zeros: .float32, Shape([100]))])) == [10_000])
     let error = failure {
       _ = try limited.run(tensors: ["x": Tensor(zeros: .float32, Shape([1000]))])
     }
@@ -147,7 +149,8 @@ struct SessionTests {
     let json = try JSON.parse(Array(profiled.profile().utf8))
     let events = try #require(json["traceEvents"]?.arrayValue)
     #expect(events.count == 3)
-    #expect(events.allSatisfy { $0["name"]?.stringValue == name && $0["cat"]?.stringValue == "Neg" })
+    #expect(
+      events.allSatisfy { $0["name"]?.stringValue == name && $0["cat"]?.stringValue == "Neg" })
     #expect(events.allSatisfy { ($0["dur"]?.numberValue ?? -1) >= 0 })
     let silent = try session(graph)
     _ = try silent.run(tensors: ["x": Tensor([Float(1), 2])])

@@ -25,7 +25,9 @@ struct SimpleFusionTests {
       let axes = spelling == .moreAxes ? [1, 1, 1] : spelling == .axisForScalar ? [1] : []
       return g.constant("c\(g.graph.initializers.count)", try Tensor([value], shape: Shape(axes)))
     }
-    let (half, one) = (spelling == .otherHalf ? Float(0.4) : 0.5, spelling == .otherOne ? Float(2) : 1)
+    let (half, one) = (
+      spelling == .otherHalf ? Float(0.4) : 0.5, spelling == .otherOne ? Float(2) : 1
+    )
     let root = spelling == .otherRoot ? Float(1.5) : Float(2).squareRoot()
     let scaled = spelling == .halfFirst ? try x * scalar(1 / root) : try x / scalar(root)
     let bell = try g.add("Erf", [scaled]) + scalar(one)
@@ -53,7 +55,8 @@ struct SimpleFusionTests {
   @Test(arguments: Norm.allCases) func fusesOnlyLayerNormalization(_ form: Norm) throws {
     let g = GraphBuilder("norm")
     let width = form == .spreadOverVector ? 1 : 8
-    let x = g.input("x", .float32, [.fixed(8), .fixed(8), form == .spreadOverVector ? .unknown : .fixed(8)])
+    let x = g.input(
+      "x", .float32, [.fixed(8), .fixed(8), form == .spreadOverVector ? .unknown : .fixed(8)])
     var numbers = SeededNumbers(2)
     func mean(_ x: Edge, isOther: Bool) throws -> Edge {
       g.add(

@@ -72,33 +72,46 @@ struct GraphTests {
       nodes: [node(["x", "far"], ["y"]), node(["y", "d"], ["z"]), node(["far", ""], ["q"])])
     #expect(graph.captures == ["far", "outside"])
     #expect(graph.requiredInputs.map(\.name) == ["x"])
-    let outer = Node("If", inputs: ["c"], outputs: ["r"], attributes: ["then_branch": .graph(graph)])
+    let outer = Node(
+      "If", inputs: ["c"], outputs: ["r"], attributes: ["then_branch": .graph(graph)])
     #expect(outer.reads == ["c", "far", "outside"])
   }
 
   @Test func verificationNamesNodeAndReason() throws {
     let x = ValueInfo("x", .unknown)
     let cases: [(Graph, String)] = [
-      (Graph(inputs: [x], nodes: [node(["x", "w"], ["y"], "sum")]),
-        "node 'sum' (Add) reads 'w', which nothing before it makes"),
-      (Graph(inputs: [x], nodes: [node(["x", "x"], ["x"])]),
-        "node producing 'x' (Add) makes 'x', which already exists"),
-      (Graph(inputs: [x], nodes: [node(["x", "z"], ["y"]), node(["x", "x"], ["z"])]),
-        "reads 'z', which nothing before it makes"),
+      (
+        Graph(inputs: [x], nodes: [node(["x", "w"], ["y"], "sum")]),
+        "node 'sum' (Add) reads 'w', which nothing before it makes"
+      ),
+      (
+        Graph(inputs: [x], nodes: [node(["x", "x"], ["x"])]),
+        "node producing 'x' (Add) makes 'x', which already exists"
+      ),
+      (
+        Graph(inputs: [x], nodes: [node(["x", "z"], ["y"]), node(["x", "x"], ["z"])]),
+        "reads 'z', which nothing before it makes"
+      ),
       (Graph(inputs: [x, x]), "two inputs are called 'x'"),
       (Graph(inputs: [ValueInfo("", .unknown)]), "an input has no name"),
       (Graph(outputs: [ValueInfo("q", .unknown)]), "nothing makes the output 'q'"),
       (Graph(nodes: [Node("", inputs: [], outputs: ["y"], name: "n")]), "has no operator"),
-      (Graph(initializers: [
-        Initializer("w", try Tensor([Float(1)])), Initializer("w", try Tensor([Float(1)])),
-      ]), "two initialisers are called 'w'"),
-      (Graph(initializers: [Initializer("", try Tensor([Float(1)]))]), "an initialiser has no name"),
-      (Graph(nodes: [
-        Node(
-          "If", inputs: [], outputs: ["y"],
-          attributes: ["then_branch": .graph(Graph(outputs: [ValueInfo("v", .unknown)]))],
-          name: "choice")
-      ]), "node 'choice' (If), attribute 'then_branch'"),
+      (
+        Graph(initializers: [
+          Initializer("w", try Tensor([Float(1)])), Initializer("w", try Tensor([Float(1)])),
+        ]), "two initialisers are called 'w'"
+      ),
+      (
+        Graph(initializers: [Initializer("", try Tensor([Float(1)]))]), "an initialiser has no name"
+      ),
+      (
+        Graph(nodes: [
+          Node(
+            "If", inputs: [], outputs: ["y"],
+            attributes: ["then_branch": .graph(Graph(outputs: [ValueInfo("v", .unknown)]))],
+            name: "choice")
+        ]), "node 'choice' (If), attribute 'then_branch'"
+      ),
     ]
     for (graph, message) in cases {
       let error = failure { try graph.verify() }
@@ -113,7 +126,8 @@ struct GraphTests {
     let graph = Graph(
       inputs: [ValueInfo("x", .unknown)], outputs: [ValueInfo("y", .unknown)],
       initializers: [Initializer("w", try Tensor([Float(1)]))],
-      nodes: [Node("If", inputs: ["x"], outputs: ["y"], attributes: ["then_branch": .graph(inner)])])
+      nodes: [Node("If", inputs: ["x"], outputs: ["y"], attributes: ["then_branch": .graph(inner)])]
+    )
     try graph.verify()
     try inner.verify(outer: ["x", "w"])
     #expect(failure { try inner.verify() }?.status == .formatError)
@@ -144,8 +158,9 @@ struct GraphTests {
     var cyclic = Graph(
       nodes: [node(["b", ""], ["a"], "first"), node(["a", ""], ["b"], "second")])
     let error = failure { try cyclic.sortNodes() }
-    #expect(error?.message.contains("cycle: node 'first' (Add) -> node 'second' (Add)") == true
-      || error?.message.contains("cycle: node 'second' (Add) -> node 'first' (Add)") == true)
+    #expect(
+      error?.message.contains("cycle: node 'first' (Add) -> node 'second' (Add)") == true
+        || error?.message.contains("cycle: node 'second' (Add) -> node 'first' (Add)") == true)
     var doubled = Graph(nodes: [node([], ["a"], "one"), node([], ["a"], "two")])
     #expect(failure { try doubled.sortNodes() }?.message.contains("both make 'a'") == true)
   }

@@ -32,13 +32,17 @@ struct BrokenFolderTests {
 
   @Test func namesTensorsThatDoNotFit() throws {
     let missing = try refusal(TinyEncoder(change: { $0[bias] = nil }))
-    #expect(missing?.status == .formatError && missing?.message.contains("'\(bias)' is missing") == true)
-    let misshaped = try refusal(TinyEncoder(change: { $0[bias] = try Tensor(zeros: .float32, Shape([17])) }))
+    #expect(
+      missing?.status == .formatError && missing?.message.contains("'\(bias)' is missing") == true)
+    let misshaped = try refusal(
+      TinyEncoder(change: { $0[bias] = try Tensor(zeros: .float32, Shape([17])) }))
     #expect(misshaped?.status == .formatError)
     #expect(misshaped?.message.contains("'\(bias)' is float32[17], expected float32[16]") == true)
-    let typed = try refusal(TinyEncoder(change: { $0[bias] = try Tensor(zeros: .float64, Shape([16])) }))
+    let typed = try refusal(
+      TinyEncoder(change: { $0[bias] = try Tensor(zeros: .float64, Shape([16])) }))
     #expect(typed?.message.contains("float64[16]") == true)
-    let extra = try refusal(TinyEncoder(change: { $0["encoder.layer.2.x"] = try Tensor([Float(1)]) }))
+    let extra = try refusal(
+      TinyEncoder(change: { $0["encoder.layer.2.x"] = try Tensor([Float(1)]) }))
     #expect(extra?.message.contains("'encoder.layer.2.x'") == true)
     let folder = try ScratchFolder()
     try TinyEncoder().write(to: folder)
@@ -62,7 +66,8 @@ struct BrokenFolderTests {
   @Test(arguments: [
     ("model_type", "\"gpt2\"", "gpt2"), ("hidden_act", "\"relu\"", "relu"),
     ("hidden_size", "-1", "hidden_size"), ("hidden_size", "1e30", "hidden_size"),
-    ("num_attention_heads", "3", "num_attention_heads 3"), ("num_hidden_layers", "\"2\"", "num_hidden_layers"),
+    ("num_attention_heads", "3", "num_attention_heads 3"),
+    ("num_hidden_layers", "\"2\"", "num_hidden_layers"),
     ("position_embedding_type", "\"relative_key\"", "relative_key"),
     ("num_hidden_layers", "3", "encoder.layer.2"), ("vocab_size", "5", "word_embeddings"),
   ]) func namesTheSettingThatDoesNotFit(key: String, value: String, named: String) throws {

@@ -91,7 +91,8 @@ struct EmbedderTests {
   @Test func normalizesOnRequest() throws {
     let embedder = try Embedder(TinyEncoder(), in: ScratchFolder())
     let (raw, unit) = (
-      try embedder.vectors(["disk full"], normalize: false)[0], try embedder.vectors(["disk full"])[0]
+      try embedder.vectors(["disk full"], normalize: false)[0],
+      try embedder.vectors(["disk full"])[0]
     )
     let length = raw.reduce(0) { $0 + $1 * $1 }.squareRoot()
     for (a, b) in zip(raw, unit) { #expect(abs(a / length - b) < 1e-6) }
@@ -105,7 +106,8 @@ struct EmbedderTests {
     #expect(try embedder.vectors(["  \t\n"])[0] == empty)
     var direct = [Float](repeating: 0, count: embedder.dimension)
     try direct.withUnsafeMutableBufferPointer { buffer in
-      try embedder.encode(ids: [2, 3], starts: [0, 2], into: #require(buffer.baseAddress), progress: nil)
+      try embedder.encode(
+        ids: [2, 3], starts: [0, 2], into: #require(buffer.baseAddress), progress: nil)
     }
     #expect(direct == empty)
   }
@@ -119,7 +121,9 @@ struct EmbedderTests {
     let short = try Embedder(TinyEncoder(), in: ScratchFolder()) { $0.maxLength = 4 }
     #expect(try short.vectors(["disk full"]) == short.vectors(["disk full error"]))
     for length in [0, 2, 25, -1] {
-      let error = failure { _ = try Embedder(TinyEncoder(), in: ScratchFolder()) { $0.maxLength = length } }
+      let error = failure {
+        _ = try Embedder(TinyEncoder(), in: ScratchFolder()) { $0.maxLength = length }
+      }
       #expect(error?.status == .invalidArgument)
     }
   }
@@ -138,7 +142,8 @@ struct EmbedderTests {
     #expect(encode([2, 5000, 3], [0, 3])?.message.contains("5000") == true)
     #expect(encode([2, -1, 3], [0, 3])?.status == .invalidArgument)
     #expect(encode([], [0, 0])?.status == .invalidArgument)
-    #expect(encode([Int32](repeating: 5, count: 25), [0, 25])?.message.contains("25 tokens") == true)
+    #expect(
+      encode([Int32](repeating: 5, count: 25), [0, 25])?.message.contains("25 tokens") == true)
     #expect(encode([2, 3], [0, 2]) == nil)
   }
 

@@ -61,7 +61,8 @@ struct SimilarityTests {
     for text in ["", "  \n\t"] {
       #expect(failure { _ = try embedder.neighbors(text, corpus) }?.status == .invalidArgument)
     }
-    #expect(failure { _ = try embedder.neighbors("a", corpus, topK: 0) }?.status == .invalidArgument)
+    #expect(
+      failure { _ = try embedder.neighbors("a", corpus, topK: 0) }?.status == .invalidArgument)
     #expect(
       failure { _ = try embedder.neighbors("a", corpus, threshold: 2) }?.status == .invalidArgument)
   }

@@ -23,7 +23,8 @@ struct TensorTests {
 
   @Test func keepsElements() throws {
     let shape = try Shape([2, 2])
-    #expect(try Tensor([Int8(1), -2, 3, -4], shape: shape).elements(as: Int8.self) == [1, -2, 3, -4])
+    #expect(
+      try Tensor([Int8(1), -2, 3, -4], shape: shape).elements(as: Int8.self) == [1, -2, 3, -4])
     #expect(try Tensor(["a", "", "ü", "🙂"], shape: shape).elements(as: String.self)[3] == "🙂")
     #expect(try Tensor(scalar: 2.5).shape == .scalar)
     #expect(failure { _ = try Tensor([Float(1)], shape: shape) }?.status == .shapeMismatch)

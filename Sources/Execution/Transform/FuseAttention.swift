@@ -10,10 +10,10 @@ extension Transform {
   static func fuseAttention(_ graph: Graph) -> Graph {
     rewrite(graph) { index, place in
       let softmax = graph.nodes[place]
-      guard softmax.opType == "Softmax", softmax.domain.isEmpty, isOverKeys(softmax),
-        let scores = scaledScores(softmax.inputs[0], index),
-        let mixed = index.onlyReader(of: softmax.outputs[0], "MatMul"),
-        mixed.node.inputs[0] == softmax.outputs[0],
+      guard softmax.opType == "Softmax", softmax.domain.isEmpty,
+        let weights = weights(softmax, index), let scores = scaledScores(weights.scores, index),
+        let mixed = index.onlyReader(of: weights.result, "MatMul"),
+        mixed.node.inputs[0] == weights.result,
         let value = transposed(mixed.node.inputs[1], lengthAndHeads, index),
         let back = index.onlyReader(of: mixed.node.outputs[0], "Transpose"),
         case .ints(lengthAndHeads)? = back.node.attributes["perm"]
@@ -22,7 +22,8 @@ extension Transform {
         "Attention", inputs: [scores.query, scores.key, value, scores.mask],
         outputs: back.node.outputs, attributes: ["scale": .float(scores.scale)],
         name: softmax.name, domain: "ai.stacklens")
-      return Replacement(at: back.index, removed: [place, mixed.index, back.index], nodes: [node])
+      return Replacement(
+        at: back.index, removed: [place, mixed.index, back.index] + weights.removed, nodes: [node])
     }
   }
 
@@ -31,9 +32,24 @@ extension Transform {
   private static let lastTwo: [Int64] = [0, 1, 3, 2]
   private static let lengthLast: [Int64] = [0, 2, 3, 1]
 
-  private static func isOverKeys(_ softmax: Node) -> Bool {
-    guard case .int(let axis)? = softmax.attributes["axis"] else { return true }
-    return axis == -1 || axis == 3
+  /// What a softmax over the last of four axes reads and makes. Before opset 13 it worked on a
+  /// matrix: then it stands between a Flatten and the Reshape that takes that back.
+  private static func weights(
+    _ softmax: Node, _ index: GraphIndex
+  ) -> (scores: String, result: String, removed: [Int])? {
+    var axis: Int64 = -1
+    if case .int(let value)? = softmax.attributes["axis"] { axis = value }
+    guard let flat = index.producer(of: softmax.inputs[0], "Flatten") else {
+      return axis == -1 || axis == 3 ? (softmax.inputs[0], softmax.outputs[0], []) : nil
+    }
+    let scores = flat.node.inputs[0]
+    guard axis == -1 || axis == 1, case .int(3)? = flat.node.attributes["axis"],
+      let back = index.onlyReader(of: softmax.outputs[0], "Reshape"),
+      back.node.inputs[0] == softmax.outputs[0],
+      let shape = index.producer(of: back.node.inputs[1], "Shape"),
+      shape.node.inputs == [scores], shape.node.attributes.isEmpty
+    else { return nil }
+    return (scores, back.node.outputs[0], [back.index])
   }
 
   private struct Scores {

@@ -59,7 +59,8 @@ extension Transform {
       // (½ · x) · bell
       let other = first.node.inputs[0] == bell ? first.node.inputs[1] : first.node.inputs[0]
       guard let half = index.producer(of: other, "Mul"),
-        let factor = index.scalarOperand(half.node, rank: rank), factor.scalar == 0.5, factor.other == x
+        let factor = index.scalarOperand(half.node, rank: rank), factor.scalar == 0.5,
+        factor.other == x
       else { return nil }
       let gelu = Node(
         "Gelu", inputs: [x], outputs: first.node.outputs, name: first.node.name)

@@ -9,7 +9,8 @@ extension Transform {
       let root = graph.nodes[place]
       guard root.opType == "Sqrt", root.domain.isEmpty,
         let add = index.producer(of: root.inputs[0], "Add"),
-        let epsilon = index.scalarOperand(add.node, rank: 1), epsilon.scalar > 0, epsilon.scalar < 0.1,
+        let epsilon = index.scalarOperand(add.node, rank: 1), epsilon.scalar > 0,
+        epsilon.scalar < 0.1,
         let variance = index.producer(of: epsilon.other, "ReduceMean"),
         isOverLastAxis(variance.node, index),
         let square = squared(variance.node.inputs[0], index),

@@ -40,7 +40,8 @@ struct GraphIndex {
   func lastExtent(of name: String, depth: Int = 16) -> Int? {
     if let constant = constants[name] { return constant.shape.dims.last }
     if case .fixed(let extent)? = declared[name]?.last { return extent }
-    guard depth > 0, let node = producer(of: name), node.domain.isEmpty, let first = node.inputs.first
+    guard depth > 0, let node = producer(of: name), node.domain.isEmpty,
+      let first = node.inputs.first
     else { return nil }
     switch node.opType {
     case "Add", "Sub", "Mul", "Div":
@@ -67,7 +68,8 @@ struct GraphIndex {
   }
 
   /// The node that makes a value, if it is the operator asked for.
-  func producer(of name: String, _ opType: String, domain: String = "") -> (index: Int, node: Node)? {
+  func producer(of name: String, _ opType: String, domain: String = "") -> (index: Int, node: Node)?
+  {
     guard let index = producers[name], graph.nodes[index].opType == opType,
       graph.nodes[index].domain == domain
     else { return nil }

@@ -149,9 +149,10 @@ extension OperatorDefinition {
     var plan = ScratchPlan()
     var rooms: [Int] = []
     for input in preparation.inputs {
-      rooms.append(try input.map { (input) throws(StackLensError) in
-        try plan.reserve(input, as: type)
-      } ?? 0)
+      rooms.append(
+        try input.map { (input) throws(StackLensError) in
+          try plan.reserve(input, as: type)
+        } ?? 0)
     }
     let yRoom = try plan.reserve(preparation.outputs[0], as: type)
     let inputRooms = rooms
