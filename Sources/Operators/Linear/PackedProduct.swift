@@ -77,16 +77,6 @@ struct PackedProduct: Sendable {
     return slk_gemm_f32_packed_bytes(k, n)
   }
 
-  /// B, whose element (k, n) lies at k * row + n * column, in the layout of the kernels.
-  static func pack(
-    _ b: UnsafePointer<Float>, k: Int, n: Int, row: Int, column: Int
-  ) throws(StackLensError) -> Tensor {
-    let bytes = try packedByteCount(k, n)
-    let packed = try Tensor(uninitialized: .uint8, Shape([bytes]))
-    slk_gemm_f32_pack(b, k, n, row, column, packed.base, 0, slk_gemm_f32_panel_count(n))
-    return packed
-  }
-
   func compute(
     _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ c: UnsafeMutablePointer<Float>,
     _ epilogue: ProductEpilogue, _ scratch: UnsafeMutableRawPointer, _ parallel: Parallel
