@@ -152,7 +152,9 @@ private struct PackedLinear {
     // in the cache while all columns use it.
     let tile = slk_gemm_tile_rows()
     let threads = run.parallel.threadCount
-    let columnParts = threads == 1 ? 1 : min(panelCount, threads * 4)
+    // With few rows a thread streams through its columns once and fetches ahead: one part a thread.
+    let perThread = used <= 48 ? 1 : 4
+    let columnParts = threads == 1 ? 1 : min(panelCount, threads * perThread)
     let rowBlock = max(tile, 128 / tile * tile)
     let rowParts = (used + rowBlock - 1) / rowBlock
     run.parallel.forEach(columnParts * rowParts) { part in
