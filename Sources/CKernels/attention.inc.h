@@ -1,4 +1,52 @@
+/// The softmax weights of `rows` rows without bias or mask, side by side so that their sums and
+/// maxima overlap. Each row has the arithmetic it has alone.
+SLK_INLINE void SLK_NAME(exponentiate_plain)(const slk_score_block *block, size_t first,
+                                             const int rows) {
+  enum { most_rows = 4 };
+  const vf scale = v_set(block->attention->scale), nothing = v_set(-INFINITY);
+  const size_t stride = block->stride, length = block->length;
+  float *scores = block->scores + first * stride;
+  vf most[most_rows], shift[most_rows], sum[most_rows];
+  SLK_UNROLL for (int r = 0; r < rows; r++) most[r] = nothing;
+  for (size_t at = 0; at < length; at += SLK_WIDTH) {
+    SLK_UNROLL for (int r = 0; r < rows; r++) {
+      vf v = scale * v_load(scores + (size_t)r * stride + at);
+      if (length - at < SLK_WIDTH) v = v_lanes(length - at) ? v : nothing;
+      most[r] = v > most[r] ? v : most[r];
+    }
+  }
+  SLK_UNROLL for (int r = 0; r < rows; r++) {
+    const float largest = v_largest(most[r]);
+    shift[r] = v_set(largest == -INFINITY ? 0.0f : largest);
+    sum[r] = v_set(0.0f);
+  }
+  for (size_t at = 0; at < stride; at += SLK_WIDTH) {
+    const size_t left = length > at ? length - at : 0;
+    SLK_UNROLL for (int r = 0; r < rows; r++) {
+      float *place = scores + (size_t)r * stride + at;
+      vf v = v_set(0.0f);
+      if (left) {
+        v = scale * v_load(place);
+        if (left < SLK_WIDTH) v = v_lanes(left) ? v : nothing;
+        v = v_exp(v - shift[r]);
+      }
+      v_store(place, v);
+      sum[r] += v;
+    }
+  }
+  SLK_UNROLL for (int r = 0; r < rows; r++) {
+    const float total = v_sum(sum[r]);
+    block->inverse_sums[first + (size_t)r] = total != 0.0f ? 1.0f / total : NAN;
+  }
+}
+
 static void SLK_NAME(exponentiate)(const slk_score_block *block) {
+  if (!block->bias && !block->key_mask && !block->attention->causal) {
+    size_t row = 0;
+    for (; row + 4 <= block->rows; row += 4) SLK_NAME(exponentiate_plain)(block, row, 4);
+    for (; row < block->rows; row++) SLK_NAME(exponentiate_plain)(block, row, 1);
+    return;
+  }
   const slk_attention *attention = block->attention;
   const vf scale = v_set(attention->scale), nothing = v_set(-INFINITY);
   for (size_t row = 0; row < block->rows; row++) {

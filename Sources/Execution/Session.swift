@@ -143,7 +143,10 @@ enum InputCheck {
       guard let value = values[input.name] else {
         throw .invalidArgument("input '\(input.name)' (\(input.type)) is missing")
       }
-      guard case .tensor(let elementType, let dims) = input.type else { continue }
+      guard case .tensor(let elementType, let dims) = input.type else {
+        try checkKind(value, input)
+        continue
+      }
       guard case .tensor(let tensor) = value else {
         throw .typeMismatch("input '\(input.name)' must be a tensor, found \(value.kindName)")
       }
@@ -168,6 +171,14 @@ enum InputCheck {
           symbols[name] = (extent, input.name)
         }
       }
+    }
+  }
+
+  private static func checkKind(_ value: Value, _ input: ValueInfo) throws(StackLensError) {
+    switch (input.type, value) {
+    case (.sequence, .sequence), (.map, .map), (.optional, _), (.unknown, _): return
+    default:
+      throw .typeMismatch("input '\(input.name)' must be \(input.type), found \(value.kindName)")
     }
   }
 }

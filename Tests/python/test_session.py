@@ -220,3 +220,23 @@ def test_a_branch_may_hand_its_input_on() -> None:
         np.testing.assert_allclose(y, np.exp(x), rtol=1e-6)
         (y,) = session.run(None, {"x": x, "c": np.array(False)})
         np.testing.assert_allclose(y, -np.exp(x), rtol=1e-6)
+
+
+def test_lists_are_sequences_where_the_model_wants_one() -> None:
+    helper, proto = onnx.helper, onnx.TensorProto
+    graph = helper.make_graph(
+        [helper.make_node("SequenceAt", ["items", "place"], ["item"])],
+        "pick",
+        [
+            helper.make_tensor_sequence_value_info("items", proto.FLOAT, None),
+            helper.make_tensor_value_info("place", proto.INT64, []),
+        ],
+        [helper.make_tensor_value_info("item", proto.FLOAT, None)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    session = stacklens.Session(model.SerializeToString())
+    items = [np.zeros(2, np.float32), np.ones((3, 1), np.float32)]
+    (item,) = session.run(None, {"items": items, "place": np.array(-1)})
+    np.testing.assert_array_equal(item, items[1])
+    with pytest.raises(stacklens.TypeMismatchError, match="items"):
+        session.run(None, {"items": items[0], "place": np.array(0)})

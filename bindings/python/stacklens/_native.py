@@ -148,6 +148,8 @@ PROTOTYPES: dict[str, tuple[Any, list[Any], Callable[..., Any] | None]] = {
     "sl_value_count": _fallible(handle, out_size),
     "sl_value_at": _fallible(handle, c_size_t, out_handle),
     "sl_value_map": _fallible(handle, out_handle, out_handle),
+    "sl_value_create_sequence": _fallible(out_handle, c_size_t, out_handle),
+    "sl_value_create_none": _fallible(out_handle),
     "sl_tensor_create": _fallible(enum, int64s, c_size_t, c_void_p, c_size_t, out_handle),
     "sl_tensor_wrap": _fallible(
         enum, int64s, c_size_t, c_void_p, c_size_t, release_callback, c_void_p, out_handle

@@ -15,7 +15,15 @@ from . import _logging, _native
 from ._native import lib
 from .errors import InvalidArgumentError
 from .model import Model
-from .tensor import TYPE_NAMES, Arguments, ArrayLike, Value, checked_names, take_values
+from .tensor import (
+    TYPE_NAMES,
+    Arguments,
+    ArrayLike,
+    Several,
+    Value,
+    checked_names,
+    take_values,
+)
 
 __all__ = ["Cancellation", "InferenceSession", "NodeArg", "Session", "ValueInfo"]
 
@@ -205,7 +213,7 @@ class Session:
             count = len(wanted)
             c_names = (c_char_p * max(count, 1))(*wanted)
         outputs = (c_void_p * max(count, 1))()
-        with Arguments(list(inputs.values())) as arguments:
+        with Arguments([self._argument(*item) for item in inputs.items()]) as arguments:
             lib.sl_session_run(
                 handle,
                 (c_char_p * max(len(names), 1))(*names),
@@ -217,6 +225,14 @@ class Session:
                 outputs,
             )
             return take_values(outputs, count, arguments.shared)
+
+    def _argument(self, name: str, value: ArrayLike) -> ArrayLike:
+        """The value as the model declares it: a list is a sequence where one is wanted."""
+        if isinstance(value, (list, tuple)):
+            for info in self._inputs:
+                if info.name == name and info.kind == "sequence":
+                    return Several(value)
+        return value
 
     def trim(self) -> None:
         """Gives the memory of idle runs and cached plans back to the system."""

@@ -166,6 +166,18 @@ def new_handle(value: ArrayLike) -> tuple[c_void_p, Optional[np.ndarray]]:
     raise TypeMismatchError(f"arrays of {array.dtype} have no counterpart in ONNX")
 
 
+class Several(list):  # type: ignore[type-arg]
+    """A list that means a sequence value, not one array."""
+
+
+def new_sequence(values: Sequence[ArrayLike]) -> tuple[c_void_p, list[Optional[np.ndarray]]]:
+    """A new reference to a sequence of values, and the arrays whose memory it shares."""
+    out = c_void_p()
+    with Arguments(values) as arguments:
+        lib.sl_value_create_sequence(arguments.array, len(values), byref(out))
+        return out, arguments.shared
+
+
 # ---- Out of the library -------------------------------------------------------------------------
 
 
@@ -424,7 +436,11 @@ class Arguments:
     def __enter__(self) -> Arguments:
         try:
             for index, value in enumerate(self._values):
-                if value is not None:
+                if isinstance(value, Several):
+                    handle, lents = new_sequence(value)
+                    self.array[index] = handle.value
+                    self.shared += lents
+                elif value is not None:
                     handle, lent = new_handle(value)
                     self.array[index] = handle.value
                     self.shared.append(lent)
