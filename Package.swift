@@ -62,7 +62,9 @@ let package = Package(
     .testTarget(name: "ExecutionTests", dependencies: ["Execution", "Exchange", "TestSupport"]),
     .testTarget(
       name: "InsightTests",
-      dependencies: ["Insight", "Execution", "Exchange", "Operators", "Tensors", "Base", "TestSupport"]),
+      dependencies: [
+        "Insight", "Execution", "Exchange", "Operators", "Tensors", "Base", "TestSupport",
+      ]),
   ],
   swiftLanguageModes: [.v6],
   cLanguageStandard: .c11,

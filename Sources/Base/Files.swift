@@ -28,7 +28,8 @@ public final class MappedFile: @unchecked Sendable {  // immutable after init
     guard !relative.utf8.contains(0) else {
       throw .formatError("file name '\(relative)' contains a zero byte")
     }
-    let code = slp_map_file_below(folder, relative, offset, length ?? Int(bitPattern: UInt.max),
+    let code = slp_map_file_below(
+      folder, relative, offset, length ?? Int(bitPattern: UInt.max),
       &mapping, &slack)
     guard code == 0 else {
       throw .ioError(

@@ -133,7 +133,8 @@ public func sl_op_run(
       name, inputs: values.indices.map { values[$0] == nil ? "" : "input\($0)" },
       outputs: (0..<outputCount).map { "output\($0)" }, attributes: settings, domain: domain)
     try definition.verify(node)
-    for name in settings.keys.sorted() where !definition.attributes.contains(where: { $0.name == name }) {
+    for name in settings.keys.sorted()
+    where !definition.attributes.contains(where: { $0.name == name }) {
       throw .invalidArgument("operator '\(definition.name)' has no attribute '\(name)'")
     }
     let results: [Value]

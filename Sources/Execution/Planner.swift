@@ -76,7 +76,8 @@ struct Planner {
       throw error
     }
     guard outputTypes.count >= step.outputs.count else {
-      throw .internalError("the shape rule gave \(outputTypes.count) of \(step.outputs.count) types")
+      throw .internalError(
+        "the shape rule gave \(outputTypes.count) of \(step.outputs.count) types")
     }
     if try fold(step, values: values, outputTypes: outputTypes) { return .folded }
     for (slot, type) in zip(step.outputs, outputTypes) where slot >= 0 { types[slot] = type }

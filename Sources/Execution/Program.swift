@@ -118,7 +118,9 @@ final class Program: Sendable {
   /// Tells a cache which constants live as long as the program.
   func keepConstants(in packs: PackCache) {
     for tensor in constants.values { packs.keep(tensor) }
-    for step in steps { for subgraph in step.subgraphs { subgraph.program.keepConstants(in: packs) } }
+    for step in steps {
+      for subgraph in step.subgraphs { subgraph.program.keepConstants(in: packs) }
+    }
   }
 
   /// Drops all plans with their memory, here and in the subgraphs.

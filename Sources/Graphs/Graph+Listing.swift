@@ -8,7 +8,8 @@ extension Graph {
     for input in inputs { lines.append("\(margin)  input \(input.name): \(input.type)") }
     for constant in initializers {
       let tensor = constant.tensor
-      lines.append("\(margin)  constant \(constant.name): \(tensor.elementType.name)\(tensor.shape)")
+      lines.append(
+        "\(margin)  constant \(constant.name): \(tensor.elementType.name)\(tensor.shape)")
     }
     for node in nodes {
       let outputs = node.outputs.map { $0.isEmpty ? "_" : $0 }.joined(separator: ", ")

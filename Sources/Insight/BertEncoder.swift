@@ -1,6 +1,6 @@
 import Base
-import Execution
 import Exchange
+import Execution
 import Graphs
 import Operators
 import Tensors

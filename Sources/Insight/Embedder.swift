@@ -1,7 +1,7 @@
 import Base
 import CKernels
-import Execution
 import Exchange
+import Execution
 import Operators
 import Synchronization
 import Text
@@ -157,7 +157,11 @@ public final class Embedder: Sendable {
         failure.withLock { if $0 == nil { $0 = error } }
       }
     }
-    if let pool { pool.run(batches.count, body) } else { for index in batches.indices { body(index) } }
+    if let pool {
+      pool.run(batches.count, body)
+    } else {
+      for index in batches.indices { body(index) }
+    }
     if let error = failure.withLock({ $0 }) { throw error }
   }
 

@@ -1,7 +1,7 @@
 import Base
 import CKernels
-import Execution
 import Exchange
+import Execution
 import Graphs
 import Tensors
 
@@ -30,7 +30,8 @@ struct ONNXEncoder: TextEncoder {
     let known = ["input_ids", "attention_mask", "token_type_ids"]
     for input in session.inputs where !known.contains(input.name) {
       throw .unsupported(
-        "'\(path)' has the input '\(input.name)'; an encoder takes \(known.joined(separator: ", "))")
+        "'\(path)' has the input '\(input.name)'; an encoder takes \(known.joined(separator: ", "))"
+      )
     }
     guard session.inputs.contains(where: { $0.name == "input_ids" }) else {
       throw .unsupported("'\(path)' has no input 'input_ids'")
@@ -38,7 +39,8 @@ struct ONNXEncoder: TextEncoder {
     let preferred = ["sentence_embedding", "last_hidden_state", "token_embeddings"]
     let names = session.outputs.map(\.name)
     guard let output = preferred.first(where: names.contains) ?? names.first else {
-      throw .unsupported("'\(path)' has no output") }
+      throw .unsupported("'\(path)' has no output")
+    }
     self.output = output
     var positions = 512
     if let config = try EncoderConfiguration.readIfPresent("config.json", in: folder),
@@ -48,7 +50,8 @@ struct ONNXEncoder: TextEncoder {
     }
     positionCount = positions
     var length = positions
-    if let settings = try EncoderConfiguration.readIfPresent("sentence_bert_config.json", in: folder),
+    if let settings = try EncoderConfiguration.readIfPresent(
+      "sentence_bert_config.json", in: folder),
       let limit = settings["max_seq_length"]?.integerValue, limit > 0
     {
       length = min(length, Int(clamping: limit))

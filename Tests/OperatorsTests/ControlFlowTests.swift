@@ -24,8 +24,10 @@ struct ControlFlowTests {
     func run(_ limit: Int64?, _ condition: Bool?) throws -> [[Int]] {
       try evaluate(
         "Loop",
-        [limit.map { try Tensor(scalar: $0) }, condition.map { try Tensor(scalar: $0) },
-          Tensor(scalar: Int64(0))],
+        [
+          limit.map { try Tensor(scalar: $0) }, condition.map { try Tensor(scalar: $0) },
+          Tensor(scalar: Int64(0)),
+        ],
         ["body": loopBody(inputs: 3, outputs: 3, scanType: .tensor(.int64, []))], outputs: 2,
         subgraphs: ["body": body]
       ).map { try $0.tensor().integers() }
@@ -104,7 +106,8 @@ struct ControlFlowTests {
     #expect(try all.map { try $0.tensor().count } == [3, 1, 2])
     let at = try definition("SequenceAt")
     #expect(try at.evaluate(node, inputs: [longer, position(-1)])[0].tensor().count == 2)
-    #expect(status { _ = try at.evaluate(node, inputs: [longer, position(3)]) } == .invalidArgument)
+    #expect(
+      status { _ = try at.evaluate(node, inputs: [longer, position(3)]) } == .invalidArgument)
     let erase = try definition("SequenceErase")
     #expect(
       status { _ = try erase.evaluate(node, inputs: [.sequence([])]) } == .invalidArgument)

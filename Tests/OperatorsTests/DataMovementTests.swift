@@ -66,7 +66,8 @@ struct DataMovementTests {
   }
 
   @Test func movesStrings() throws {
-    let input = try Tensor(["a", "b", "a rather long string that lives on the heap", "d"],
+    let input = try Tensor(
+      ["a", "b", "a rather long string that lives on the heap", "d"],
       shape: Shape([2, 2]))
     let turned = try evaluate("Transpose", [input])[0].tensor()
     #expect(try turned.elements(as: String.self)[1].hasPrefix("a rather long"))

@@ -18,7 +18,8 @@ struct ElementwiseTests {
     #expect(try run("Add", [[high, low], [1, -1]], as: Int32.self) == [low, high])
     #expect(try run("Mul", [[high, low], [2, -1]], as: Int32.self) == [-2, low])
     #expect(try run("Div", [[low, 7, -7, 5], [-1, 2, 2, 0]], as: Int32.self) == [low, 3, -3, 0])
-    #expect(try run("Mod", [[-7, 7, low, 5], [3, -3, -1, Int32(0)]], as: Int32.self) == [2, -2, 0, 0])
+    #expect(
+      try run("Mod", [[-7, 7, low, 5], [3, -3, -1, Int32(0)]], as: Int32.self) == [2, -2, 0, 0])
     #expect(
       try run("Mod", [[-7, 7], [3, Int32(-3)]], ["fmod": .int(1)], as: Int32.self) == [-1, 1])
     #expect(try run("Abs", [[low, -3]], as: Int32.self) == [low, 3])
@@ -71,7 +72,9 @@ struct ElementwiseTests {
     #expect(status { _ = try evaluate("Add", [a, try ints(1, 2, 3)]) } == .typeMismatch)
     #expect(status { _ = try evaluate("Sin", [try ints(1)]) } == .typeMismatch)
     #expect(
-      status { _ = try evaluate("BitShift", [try ints(1), try ints(1)], ["direction": .string("UP")]) }
+      status {
+        _ = try evaluate("BitShift", [try ints(1), try ints(1)], ["direction": .string("UP")])
+      }
         == .invalidArgument)
   }
 
@@ -92,11 +95,14 @@ struct ElementwiseTests {
     #expect(try cast([Float(0), 0.1, -3, .nan], Bool.self) == [false, true, true, true])
     #expect(try cast([true, false], Float.self) == [1, 0])
     #expect(try cast([Double(1e300), 65520], Float16.self) == [.infinity, .infinity])
-    #expect(try cast([Float(0.1), 2, .nan, -.infinity], String.self) == ["0.1", "2.0", "NaN", "-INF"])
+    #expect(
+      try cast([Float(0.1), 2, .nan, -.infinity], String.self) == ["0.1", "2.0", "NaN", "-INF"])
     #expect(try cast([" 1e3", "-INF", "+INF"], Float.self) == [1000, -.infinity, .infinity])
     #expect(try cast(["9007199254740993", "3.7"], Int64.self) == [9_007_199_254_740_993, 3])
     #expect(status { _ = try cast(["12", "twelve"], Int32.self) } == .invalidArgument)
-    #expect(status { _ = try run("Cast", [[Float(1)]], ["to": .int(99)], as: Float.self) } == .unsupported)
+    #expect(
+      status { _ = try run("Cast", [[Float(1)]], ["to": .int(99)], as: Float.self) } == .unsupported
+    )
   }
 
   @Test func stringsCompareAndSelect() throws {

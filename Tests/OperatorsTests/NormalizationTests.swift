@@ -13,7 +13,8 @@ struct NormalizationTests {
   @Test(arguments: [0, 1, 2])
   func softmaxSumsToOneAlongAnyAxis(axis: Int) throws {
     let shape = try Shape([3, 7, 70])
-    let x = try Tensor((0..<shape.count).map { (i: Int) -> Float in Float(i * 31 % 47) - 20 }, shape: shape)
+    let x = try Tensor(
+      (0..<shape.count).map { (i: Int) -> Float in Float(i * 31 % 47) - 20 }, shape: shape)
     let pool = Parallel(ThreadPool.withThreads(3))
     let y = try evaluate("Softmax", [x], ["axis": .int(Int64(axis))], parallel: pool)[0].tensor()
     let sums = try evaluate("ReduceSum", [y, ints(Int64(axis))])[0].tensor()

@@ -14,9 +14,10 @@ private func evaluate(
   let node = Node(
     name, inputs: inputs.indices.map { inputs[$0] == nil ? "" : "x\($0)" }, outputs: ["y"],
     attributes: attributes, domain: domain)
-  return try definition.evaluate(node, inputs: inputs.map { $0.map { .tensor($0) } }, kernel: kernel)[
-    0
-  ].tensor()
+  return try definition.evaluate(
+    node, inputs: inputs.map { $0.map { .tensor($0) } }, kernel: kernel)[
+      0
+    ].tensor()
 }
 
 private func floats(_ dims: [Int], _ values: (Int) -> Float) throws -> Tensor {
@@ -85,9 +86,11 @@ private func largestDifference(_ a: Tensor, _ b: Tensor) throws -> Float {
       try evaluate("MatMul", [floats([], noise), floats([1], noise)])
     }
     #expect(throws: StackLensError.self) {
-      try evaluate("Gemm", [
-        floats([2, 3], noise), floats([3, 2], noise), floats([3], noise),
-      ])
+      try evaluate(
+        "Gemm",
+        [
+          floats([2, 3], noise), floats([3, 2], noise), floats([3], noise),
+        ])
     }
   }
 }
@@ -163,7 +166,8 @@ private func largestDifference(_ a: Tensor, _ b: Tensor) throws -> Float {
     let huge = Int64.max
     let bad: [[String: Attribute]] = [
       ["group": .int(0)], ["group": .int(2)], ["strides": .ints([0, 1])],
-      ["strides": .ints([1])], ["dilations": .ints([huge, huge])], ["pads": .ints([huge, 0, 0, 0])],
+      ["strides": .ints([1])], ["dilations": .ints([huge, huge])],
+      ["pads": .ints([huge, 0, 0, 0])],
       ["auto_pad": .string("SAME")], ["kernel_shape": .ints([5, 5])], ["dilations": .ints([2, 2])],
     ]
     for attributes in bad {

@@ -36,7 +36,8 @@ struct ReductionTests {
 
   @Test func largeMeansStayAccurate() throws {
     let count = 1 << 20
-    let input = try Tensor((0..<count).map { (i: Int) -> Float in 1000 + Float(i & 1) }, shape: Shape([1, count]))
+    let input = try Tensor(
+      (0..<count).map { (i: Int) -> Float in 1000 + Float(i & 1) }, shape: Shape([1, count]))
     let mean = try evaluate("ReduceMean", [input])[0].tensor()
     #expect(try mean.elements(as: Float.self) == [1000.5])
   }
@@ -78,7 +79,8 @@ struct ReductionTests {
     let truth = try Tensor([true, false])
     #expect(try evaluate("ReduceMin", [truth])[0].tensor().elements(as: Bool.self) == [false])
     let none = try Tensor(zeros: .bool, Shape([0]))
-    #expect(try evaluate("ReduceMin", [none, ints(0)])[0].tensor().elements(as: Bool.self) == [true])
+    #expect(
+      try evaluate("ReduceMin", [none, ints(0)])[0].tensor().elements(as: Bool.self) == [true])
   }
 
   @Test func tiesGoToTheFirstOrTheLast() throws {

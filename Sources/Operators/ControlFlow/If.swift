@@ -22,13 +22,19 @@ private let branches: [String: Attribute] = [
   "then_branch": .graph(
     Graph(
       outputs: [ValueInfo("a", .tensor(.float32, [.fixed(2)]))],
-      nodes: [Node("Constant", inputs: [], outputs: ["a"],
-        attributes: ["value_floats": .floats([1, 2])])])),
+      nodes: [
+        Node(
+          "Constant", inputs: [], outputs: ["a"],
+          attributes: ["value_floats": .floats([1, 2])])
+      ])),
   "else_branch": .graph(
     Graph(
       outputs: [ValueInfo("b", .tensor(.float32, [.fixed(1)]))],
-      nodes: [Node("Constant", inputs: [], outputs: ["b"],
-        attributes: ["value_floats": .floats([-3])])])),
+      nodes: [
+        Node(
+          "Constant", inputs: [], outputs: ["b"],
+          attributes: ["value_floats": .floats([-3])])
+      ])),
 ]
 
 extension Sample.Input {

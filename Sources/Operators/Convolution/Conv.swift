@@ -34,7 +34,7 @@ extension OperatorDefinition {
       },
       .reference { (preparation) throws(StackLensError) in
         try convolutionReference(preparation, activation: .none)
-      }
+      },
     ]),
     samples: [
       Sample(
@@ -45,7 +45,8 @@ extension OperatorDefinition {
       Sample(
         [.floats(1, 4, 8, 9), .floats(4, 1, 3, 3), .floats(4)],
         ["group": .int(4), "auto_pad": .string("SAME_UPPER"), "strides": .ints([2, 2])]),
-      Sample([.floats(1, 2, 4, 5, 6), .floats(3, 2, 2, 3, 2)], ["pads": .ints([1, 0, 1, 0, 1, 0])]),
+      Sample(
+        [.floats(1, 2, 4, 5, 6), .floats(3, 2, 2, 3, 2)], ["pads": .ints([1, 0, 1, 0, 1, 0])]),
       Sample([.floats(0, 2, 5, 5), .floats(3, 2, 3, 3)]),
       Sample(
         [.floats(1, 16, 20, 20), .floats(24, 16, 3, 3), .floats(24)],
@@ -82,7 +83,7 @@ extension OperatorDefinition {
       },
       .reference { (preparation) throws(StackLensError) in
         try convolutionReference(preparation, activation: FusedActivation(preparation))
-      }
+      },
     ]),
     samples: [
       Sample(
@@ -168,9 +169,10 @@ extension OperatorDefinition {
   static func floatingKernel<T: ComputeElement & BinaryFloatingPoint>(
     _ type: T.Type, _ preparation: Preparation, _ geometry: ConvolutionGeometry,
     _ activation: FusedActivation,
-    _ product: @escaping @Sendable (
-      UnsafePointer<T>, UnsafePointer<T>, UnsafeMutablePointer<T>, Parallel
-    ) -> Void
+    _ product:
+      @escaping @Sendable (
+        UnsafePointer<T>, UnsafePointer<T>, UnsafeMutablePointer<T>, Parallel
+      ) -> Void
   ) throws(StackLensError) -> PreparedKernel {
     var plan = ScratchPlan()
     var rooms: [Int] = []

@@ -46,8 +46,10 @@ extension OperatorDefinition {
       Sample([.floats(1, 2, 3, 3), .floats(2, 3, 3, 3), .floats(3)], ["strides": .ints([2, 2])]),
       Sample(
         [.floats(1, 4, 5), .floats(4, 2, 3)],
-        ["group": .int(2), "strides": .ints([2]), "pads": .ints([1, 1]),
-          "output_padding": .ints([1])]),
+        [
+          "group": .int(2), "strides": .ints([2]), "pads": .ints([1, 1]),
+          "output_padding": .ints([1]),
+        ]),
       Sample(
         [.floats(1, 1, 3, 3), .floats(1, 2, 3, 3)],
         ["auto_pad": .string("SAME_UPPER"), "strides": .ints([2, 2])]),

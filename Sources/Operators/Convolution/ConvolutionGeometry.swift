@@ -128,7 +128,8 @@ struct ConvolutionGeometry: Sendable {
     }
     for index in 0..<rank {
       var axis = result.axes[3 - rank + index]
-      let full = axis.input == 0
+      let full =
+        axis.input == 0
         ? 0 : axis.stride * (axis.input - 1) + extra[index] + axis.reach
       switch (wanted, autoPad) {
       case (let wanted?, _):

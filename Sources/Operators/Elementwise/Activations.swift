@@ -99,7 +99,8 @@ extension OperatorTable {
     if case .float(let value)? = node.attributes["alpha"] { alpha = value }
     var old = Decomposition(node, opset)
     let x = node.inputs[0]
-    let scaled = alpha == 1 ? x : try old.apply("Mul", [x, old.scalar(Double(alpha), &rewriter)], &rewriter)
+    let scaled =
+      alpha == 1 ? x : try old.apply("Mul", [x, old.scalar(Double(alpha), &rewriter)], &rewriter)
     let gate = old.apply("Sigmoid", [scaled], &rewriter)
     return old.finish("Mul", [x, gate])
   }
@@ -119,7 +120,8 @@ extension OperatorTable {
       let cube = old.apply("Mul", [square, x], &rewriter)
       let small = try old.apply("Mul", [cube, old.scalar(0.044715, &rewriter)], &rewriter)
       let sum = old.apply("Add", [x, small], &rewriter)
-      inner = try old.apply("Mul", [sum, old.scalar((2 / Double.pi).squareRoot(), &rewriter)], &rewriter)
+      inner = try old.apply(
+        "Mul", [sum, old.scalar((2 / Double.pi).squareRoot(), &rewriter)], &rewriter)
       inner = old.apply("Tanh", [inner], &rewriter)
     } else {
       inner = try old.apply("Div", [x, old.scalar(2.0.squareRoot(), &rewriter)], &rewriter)

@@ -48,7 +48,9 @@ extension OperatorDefinition {
         _ = try function(context)
         let type = try context.input(0, oneOf: types)
         _ = try context.sameElementType(0, 1)
-        return [TensorType(type.elementType, try type.shape.broadcast(with: context.input(1).shape))]
+        return [
+          TensorType(type.elementType, try type.shape.broadcast(with: context.input(1).shape))
+        ]
       },
       execution: .kernels([
         Kernel("vector") { (preparation) throws(StackLensError) in

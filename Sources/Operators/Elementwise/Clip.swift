@@ -16,8 +16,9 @@ extension OperatorDefinition {
           throw .shapeMismatch("input \(index) of Clip is \(bound), expected a scalar")
         }
         // Bounds that were attributes are float32 whatever the type of the data.
-        guard bound.elementType == type.elementType
-          || (bound.elementType == .float32 && type.elementType.isFloat)
+        guard
+          bound.elementType == type.elementType
+            || (bound.elementType == .float32 && type.elementType.isFloat)
         else {
           throw .typeMismatch(
             "input \(index) is \(bound.elementType.name) but input 0 is \(type.elementType.name)")
@@ -96,7 +97,8 @@ extension OperatorDefinition {
       return [node]
     },
     samples: [
-      Sample([.floats(2, 300), scalar(-0.5), scalar(0.25)]), Sample([.floats(3), .absent, scalar(0)]),
+      Sample([.floats(2, 300), scalar(-0.5), scalar(0.25)]),
+      Sample([.floats(3), .absent, scalar(0)]),
       Sample([.floats(0, 2), scalar(0)]), Sample([.floats()]),
       Sample([
         .random(.int64, [4, 5], low: -9, high: 9), .random(.int64, [], low: -3, high: -2),

@@ -8,6 +8,7 @@ extension OperatorDefinition {
     infer: { (context) throws(StackLensError) in [try context.input(0)] },
     execution: .view,
     samples: [
-      Sample([.floats(2, 3)]), Sample([.floats()]), Sample([.random(.bool, [0, 2], low: 0, high: 1)]),
+      Sample([.floats(2, 3)]), Sample([.floats()]),
+      Sample([.random(.bool, [0, 2], low: 0, high: 1)]),
     ])
 }

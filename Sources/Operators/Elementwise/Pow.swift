@@ -34,7 +34,8 @@ extension OperatorDefinition {
     lift: liftBroadcast,
     samples: [
       Sample([.random(.float32, [2, 3], low: 0.1, high: 4), .floats(3)]),
-      Sample([.floats(4, 5), .tensor { () throws(StackLensError) in try Tensor(scalar: Float(2)) }]),
+      Sample([.floats(4, 5), .tensor { () throws(StackLensError) in try Tensor(scalar: Float(2)) }]
+      ),
       Sample([
         .random(.int64, [2, 3], low: -9, high: 9), .random(.int32, [3], low: 0, high: 9),
       ]),

@@ -97,7 +97,8 @@ extension OperatorDefinition {
   /// Every bit flipped. ONNX BitwiseNot-18.
   static let bitwiseNot = OperatorDefinition(
     "BitwiseNot", versions: [18], inputs: 1...1,
-    infer: { (context) throws(StackLensError) in [try context.input(0, oneOf: ElementType.wholes)] },
+    infer: { (context) throws(StackLensError) in [try context.input(0, oneOf: ElementType.wholes)]
+    },
     execution: .kernels([
       .reference { (preparation) throws(StackLensError) in
         UnaryFunction(.bitwiseNot).referenceKernel(try preparation.input(0).elementType)

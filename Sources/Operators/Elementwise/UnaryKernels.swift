@@ -44,7 +44,8 @@ extension UnaryFunction {
     mapKernel(T.self, T.self, grain: costlyGrain) { T(rounding: self($0.double)) }
   }
 
-  private func integerKernel<T: FixedWidthInteger & TensorElement>(_ type: T.Type) -> PreparedKernel {
+  private func integerKernel<T: FixedWidthInteger & TensorElement>(_ type: T.Type) -> PreparedKernel
+  {
     mapKernel(T.self, T.self, grain: costlyGrain) { self($0) }
   }
 }

@@ -42,7 +42,9 @@ extension OperatorDefinition {
       samples: [
         Sample([.floats(2, 3), .floats(3), .floats(2, 1)]), Sample([.floats(4, 5)]),
         Sample([.floats(), .floats(2, 3)]), Sample([.floats(0, 3), .floats(3)]),
-        Sample([.random(.float16, [2, 3], low: -9, high: 9), .random(.float16, [3], low: 0, high: 9)]),
+        Sample([
+          .random(.float16, [2, 3], low: -9, high: 9), .random(.float16, [3], low: 0, high: 9),
+        ]),
         Sample([.floats(2, 40), .floats(2, 40), .floats(40), .floats(2, 40)]),
       ])
   }

@@ -149,7 +149,8 @@ extension OperatorDefinition {
           for entry in 0..<entries {
             for step in 0..<steps {
               let from = step < lengths[entry] ? lengths[entry] - 1 - step : step
-              let (to, source) = batch == 0
+              let (to, source) =
+                batch == 0
                 ? (entry * steps + step, entry * steps + from)
                 : (step * entries + entry, from * entries + entry)
               table[to] = source * inner

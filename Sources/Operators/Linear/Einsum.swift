@@ -38,7 +38,8 @@ extension OperatorDefinition {
       Sample([.floats(0, 4), .floats(4, 5)], ["equation": .string("ij,jk->ik")]),
     ])
 
-  private static func equation(_ preparation: Preparation) throws(StackLensError) -> EinsumEquation {
+  private static func equation(_ preparation: Preparation) throws(StackLensError) -> EinsumEquation
+  {
     var shapes: [Shape] = []
     for index in preparation.inputs.indices { shapes.append(try preparation.input(index).shape) }
     return try EinsumEquation(preparation.string("equation"), shapes)
@@ -134,7 +135,8 @@ extension EinsumEquation {
     let left = mentions[0]
     let right = mentions[1]
     let columns = output.reversed().prefix { right[$0] && !left[$0] }.reversed()
-    let rows = output.dropLast(columns.count).reversed().prefix { left[$0] && !right[$0] }.reversed()
+    let rows = output.dropLast(columns.count).reversed().prefix { left[$0] && !right[$0] }
+      .reversed()
     let batch = output.dropLast(columns.count + rows.count)
     let inner = summed
     guard inner.allSatisfy({ left[$0] && right[$0] || extents[$0] == 1 }),

@@ -31,7 +31,7 @@ extension OperatorDefinition {
         case .double: return try gemmReference(Double.self, preparation)
         case .integer: return try gemmReference(Int64.self, preparation)
         }
-      }
+      },
     ]),
     lift: { (node, opset, _) throws(StackLensError) in
       var node = node

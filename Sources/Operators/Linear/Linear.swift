@@ -1,3 +1,5 @@
 extension OperatorTable {
-  static let linear: [OperatorDefinition] = [.matMul, .gemm, .einsum, .fusedMatMul, .contribFusedMatMul]
+  static let linear: [OperatorDefinition] = [
+    .matMul, .gemm, .einsum, .fusedMatMul, .contribFusedMatMul,
+  ]
 }

@@ -23,7 +23,7 @@ extension OperatorDefinition {
         let (product, _) = try MatrixProduct.make(
           preparation.input(0).shape, preparation.input(1).shape)
         return try product.referenceKernel(preparation)
-      }
+      },
     ]),
     samples: [
       Sample([.floats(3, 4), .floats(4, 5)]),

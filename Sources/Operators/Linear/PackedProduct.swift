@@ -52,7 +52,8 @@ struct PackedProduct: Sendable {
     self.product = product
     constantB = packedB
     let isShared = product.bBatchStrides.allSatisfy { $0 == 0 } || product.batchCount <= 1
-    if packedB == nil, product.m == 1, product.bRow == 1, product.bColumn != 1, product.aColumn == 1 {
+    if packedB == nil, product.m == 1, product.bRow == 1, product.bColumn != 1, product.aColumn == 1
+    {
       mode = .swapped
     } else {
       mode = isShared ? .shared : .slots
@@ -194,7 +195,8 @@ struct PackedProduct: Sendable {
       }
       guard epilogue.bias != nil, let residual = epilogue.residual else { continue }
       for j in 0..<n {
-        line[j] += epilogue.beta
+        line[j] +=
+          epilogue.beta
           * residual[batch * epilogue.residualRow + j * epilogue.residualColumn]
       }
       slk_unary_f32(epilogue.activation.code, line, line, n, 1, 0)

@@ -13,7 +13,9 @@ extension OperatorDefinition {
       let type = try context.input(0, oneOf: ElementType.reals)
       _ = try context.axis("axis", rank: type.rank)
       let p = try context.int("p")
-      guard p == 1 || p == 2 else { throw .invalidArgument("attribute 'p' is \(p), expected 1 or 2") }
+      guard p == 1 || p == 2 else {
+        throw .invalidArgument("attribute 'p' is \(p), expected 1 or 2")
+      }
       return [type]
     },
     execution: .kernels([
@@ -135,7 +137,9 @@ extension OperatorDefinition {
     let size = try preparation.int("size")
     let (before, after) = ((size - 1) / 2, size / 2)
     let factor = Double(try preparation.float("alpha")) / Double(size)
-    let (beta, bias) = (Double(try preparation.float("beta")), Double(try preparation.float("bias")))
+    let (beta, bias) = (
+      Double(try preparation.float("beta")), Double(try preparation.float("bias"))
+    )
     return try wideKernel(T.self, preparation) { (wide) throws(StackLensError) in
       let (x, y) = (try wide.input(0), wide.outputs[0])
       layout.forEachLine(wide.run.parallel) { start in

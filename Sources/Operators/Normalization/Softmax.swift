@@ -40,7 +40,9 @@ extension OperatorDefinition {
   }
 
   /// 1 at the first greatest element along one axis, 0 elsewhere. ONNX Hardmax-13.
-  static let hardmax = alongAxis("Hardmax") { (_) in nil } line: { (x, y, length, step) in
+  static let hardmax = alongAxis("Hardmax") { (_) in
+    nil
+  } line: { (x, y, length, step) in
     var best = 0
     for i in 0..<length {
       if x[i * step] > x[best * step] { best = i }
@@ -61,9 +63,10 @@ extension OperatorDefinition {
   /// there is one, `line` computes one line of `length` elements `step` apart.
   private static func alongAxis(
     _ name: String, vector: @escaping @Sendable (AxisLayout) -> Lines?,
-    line: @escaping @Sendable (
-      _ x: UnsafePointer<Double>, _ y: UnsafeMutablePointer<Double>, _ length: Int, _ step: Int
-    ) -> Void
+    line:
+      @escaping @Sendable (
+        _ x: UnsafePointer<Double>, _ y: UnsafeMutablePointer<Double>, _ length: Int, _ step: Int
+      ) -> Void
   ) -> OperatorDefinition {
     OperatorDefinition(
       name, versions: [1, 11, 13], inputs: 1...1, attributes: [.int("axis", default: -1)],

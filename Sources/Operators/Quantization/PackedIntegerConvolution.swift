@@ -29,7 +29,8 @@ struct PackedIntegerConvolution: Sendable {
     let channels = geometry.groupCount * geometry.outputChannels
     let columns = slk_gemm_i8_panel_columns()
     let wanted = max(columns, (1 << 17) / terms / columns * columns)
-    chunk = min(geometry.outputPixels, isDepthwise ? max(256, (1 << 15) / terms / 256 * 256) : wanted)
+    chunk = min(
+      geometry.outputPixels, isDepthwise ? max(256, (1 << 15) / terms / 256 * 256) : wanted)
     if isDepthwise {
       constantRows = nil
       weightRoom = 0
@@ -137,7 +138,8 @@ struct PackedIntegerConvolution: Sendable {
           columns.start, columns.stride, x.elementType == .int8 ? 1 : 0, xZero, base, terms,
           pixels.count, sums)
         receive(
-          channel, (map * geometry.outputChannels + output) * geometry.outputPixels
+          channel,
+          (map * geometry.outputChannels + output) * geometry.outputPixels
             + pixels.lowerBound, pixels.count, sums)
       }
     }

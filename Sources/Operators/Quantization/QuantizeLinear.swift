@@ -87,12 +87,14 @@ extension OperatorDefinition {
     ]
     for (name, first, value) in introduced where opset < first {
       if case .int(let found)? = node.attributes[name], found != value {
-        throw .unsupported("attribute '\(name)' = \(found) needs opset \(first), asked for \(opset)")
+        throw .unsupported(
+          "attribute '\(name)' = \(found) needs opset \(first), asked for \(opset)")
       }
       node.attributes[name] = nil
     }
-    if node.opType == "DequantizeLinear", opset < 23, case .int(let type)? =
-      node.attributes["output_dtype"], type != 0
+    if node.opType == "DequantizeLinear", opset < 23,
+      case .int(let type)? =
+        node.attributes["output_dtype"], type != 0
     {
       throw .unsupported("attribute 'output_dtype' needs opset 23, asked for \(opset)")
     }

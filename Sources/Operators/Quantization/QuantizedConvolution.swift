@@ -62,7 +62,8 @@ extension OperatorDefinition {
           .random(.uint8, [], low: 9, high: 99), .random(.int8, [3], low: -9, high: 9),
         ], ["pads": .ints([1, 1, 1, 1])]),
       Sample([
-        .random(.uint8, [2, 1, 7], low: 0, high: 255), .random(.uint8, [2, 1, 3], low: 0, high: 255),
+        .random(.uint8, [2, 1, 7], low: 0, high: 255),
+        .random(.uint8, [2, 1, 3], low: 0, high: 255),
       ]),
     ])
 

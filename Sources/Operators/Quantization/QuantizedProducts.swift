@@ -66,7 +66,8 @@ extension OperatorDefinition {
     ]),
     samples: [
       Sample([
-        .random(.uint8, [2, 3, 4], low: 0, high: 255), .random(.int8, [4, 5], low: -127, high: 127),
+        .random(.uint8, [2, 3, 4], low: 0, high: 255),
+        .random(.int8, [4, 5], low: -127, high: 127),
         .random(.uint8, [], low: 9, high: 99), .random(.int8, [5], low: -9, high: 9),
       ]),
       Sample([

@@ -81,7 +81,8 @@ extension OperatorDefinition {
             place += layout.inner
             let value = x[place]
             let isBetter = isMax ? value > best : value < best
-            if isBetter || (takesLast && value == best) || (isNaN(value) && (takesLast || !isNaN(best)))
+            if isBetter || (takesLast && value == best)
+              || (isNaN(value) && (takesLast || !isNaN(best)))
             {
               if isNaN(best) && !isNaN(value) { continue }
               (best, index) = (value, i)

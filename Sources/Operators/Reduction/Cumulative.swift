@@ -28,9 +28,12 @@ extension OperatorDefinition {
         }
       ]),
       samples: [
-        Sample([.floats(3, 4, 5), .ints([1])]), Sample([.floats(3, 4), .ints([-1])], ["exclusive": .int(1)]),
+        Sample([.floats(3, 4, 5), .ints([1])]),
+        Sample([.floats(3, 4), .ints([-1])], ["exclusive": .int(1)]),
         Sample([.floats(7), .ints([0])], ["reverse": .int(1)]),
-        Sample([.random(.int32, [2, 5], low: -3, high: 3), .ints([1])], ["reverse": .int(1), "exclusive": .int(1)]),
+        Sample(
+          [.random(.int32, [2, 5], low: -3, high: 3), .ints([1])],
+          ["reverse": .int(1), "exclusive": .int(1)]),
         Sample([.floats(0, 4), .ints([1])]),
       ])
   }

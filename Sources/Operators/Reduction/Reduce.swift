@@ -35,9 +35,12 @@ extension OperatorDefinition {
   ) -> OperatorDefinition {
     let samples = [
       Sample([.random(.float32, [3, 4, 5], low: low, high: 3), .ints([1])]),
-      Sample([.random(.float32, [3, 4, 70], low: low, high: 3), .ints([0, -2])], ["keepdims": .int(0)]),
+      Sample(
+        [.random(.float32, [3, 4, 70], low: low, high: 3), .ints([0, -2])], ["keepdims": .int(0)]),
       Sample([.random(.float32, [2, 3, 4], low: low, high: 3)]),
-      Sample([.random(.float32, [2, 3], low: low, high: 3), .ints([])], ["noop_with_empty_axes": .int(1)]),
+      Sample(
+        [.random(.float32, [2, 3], low: low, high: 3), .ints([])], ["noop_with_empty_axes": .int(1)]
+      ),
       Sample([.random(.float32, [], low: low, high: 3)]),
       Sample([.random(.float32, [2, 0, 4], low: low, high: 3), .ints([1])]),
       Sample([.random(.float64, [2, 9], low: low, high: 3), .ints([-1])]),
@@ -54,7 +57,11 @@ extension OperatorDefinition {
         let keepsDims = try context.flag("keepdims")
         var dims: [Int] = []
         for axis in 0..<input.rank {
-          if !axes.contains(axis) { dims.append(input.shape[axis]) } else if keepsDims { dims.append(1) }
+          if !axes.contains(axis) {
+            dims.append(input.shape[axis])
+          } else if keepsDims {
+            dims.append(1)
+          }
         }
         return [TensorType(input.elementType, try Shape(dims))]
       },
@@ -74,7 +81,7 @@ extension OperatorDefinition {
         },
         .reference { (preparation) throws(StackLensError) in
           try reduceKernel(preparation, reduction)
-        }
+        },
       ]),
       lift: liftAttributes(before: axesSince, ["axes"]),
       lower: { (node, opset, rewriter) throws(StackLensError) in

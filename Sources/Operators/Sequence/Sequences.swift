@@ -42,7 +42,8 @@ extension OperatorDefinition {
   static let sequenceInsert = sequenceOperator("SequenceInsert", inputs: 2...3) {
     (context) throws(StackLensError) in
     var items = try context.sequence(0)
-    let place = context.hasInput(2)
+    let place =
+      context.hasInput(2)
       ? try context.position(2, from: items.count, below: items.count + 1) : items.count
     items.insert(.tensor(try context.tensor(1)), at: place)
     try requireOneType(items)

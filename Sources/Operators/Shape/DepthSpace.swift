@@ -105,7 +105,8 @@ private struct BlockMode {
   /// Extents and strides of both sides, in the order n, c, y, row in block, x, column in block.
   func axes(deep: Shape, flat: Shape) -> (extents: [Int], deep: [Int], flat: [Int]) {
     let (d, f, channels) = (deep.strides, flat.strides, flat[1])
-    let (channel, row, column) = isDepthFirst
+    let (channel, row, column) =
+      isDepthFirst
       ? (d[1], d[1] * channels * size, d[1] * channels)
       : (d[1] * area, d[1] * size, d[1])
     return (

@@ -15,7 +15,8 @@ extension OperatorDefinition {
       if let given = try context.optionalValue(1) {
         sizes = try given.integers()
       } else {
-        let count = context.has("num_outputs")
+        let count =
+          context.has("num_outputs")
           ? try context.int("num_outputs") : context.node.outputs.count
         guard count == context.node.outputs.count else {
           throw .invalidArgument(
