@@ -1,4 +1,4 @@
-import Synchronization
+import struct Synchronization.Atomic
 
 /// A flag that one thread raises and a running computation looks at between its steps.
 public final class Cancellation: Sendable {

@@ -1,5 +1,4 @@
 import CPlatform
-import Synchronization
 
 /// Worker threads that run the parts of one job at a time; the caller is one of them.
 public final class ThreadPool: @unchecked Sendable {  // the C pool is thread-safe

@@ -2,7 +2,6 @@ import Base
 import CStackLens
 import Graphs
 import Operators
-import Synchronization
 import Tensors
 
 /// Attributes under construction.

@@ -1,5 +1,4 @@
 import Base
-import Synchronization
 
 /// The objects behind the handles that callers hold. A handle is a number that is never reused, not
 /// an address: one that was released, or never was one, is found out and refused.

@@ -1,5 +1,4 @@
 import Base
-import Synchronization
 import Tensors
 
 /// Work memory of a session's runs. Idle arenas are kept for the next run, but only a few, and only

@@ -1,7 +1,6 @@
 import Base
 import CPlatform
 import Graphs
-import Synchronization
 
 /// Times of the steps of one session's runs, in the Chrome trace format.
 final class Profiler: Sendable {

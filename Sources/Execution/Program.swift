@@ -1,7 +1,6 @@
 import Base
 import Graphs
 import Operators
-import Synchronization
 import Tensors
 
 /// A graph with names resolved to slots: what plans are made from. Subgraphs are programs of their

@@ -1,7 +1,6 @@
 import Base
 import Graphs
 import Operators
-import Synchronization
 import Tensors
 
 /// A model compiled to run: immutable, safe to run from many threads at once. Each concurrent run

@@ -3,7 +3,6 @@ import CKernels
 import Exchange
 import Execution
 import Operators
-import Synchronization
 import Text
 
 /// How an embedder loads and runs its encoder.

@@ -1,5 +1,4 @@
 import Base
-import Synchronization
 import Tensors
 
 /// Re-laid-out constants of one session, shared by all its plans.

@@ -1,8 +1,9 @@
 import Base
 import Glibc
-import Synchronization
 import TestSupport
 import Testing
+
+import struct Synchronization.Atomic
 
 struct ThreadPoolTests {
   /// How often each part ran.

@@ -1,10 +1,11 @@
 import Base
 import Graphs
 import Operators
-import Synchronization
 import Tensors
 import TestSupport
 import Testing
+
+import struct Synchronization.Atomic
 
 @testable import Execution
 

@@ -2,10 +2,11 @@ import Base
 import Exchange
 import Execution
 import Operators
-import Synchronization
 import Tensors
 import TestSupport
 import Testing
+
+import struct Synchronization.Atomic
 
 @testable import Insight
 

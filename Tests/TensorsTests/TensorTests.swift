@@ -1,5 +1,4 @@
 import Base
-import Synchronization
 import TestSupport
 import Testing
 

@@ -76,6 +76,16 @@ void slp_pool_destroy(slp_pool *pool);
 /// everything on the calling thread. Survives fork: the child's first call starts new workers.
 void slp_pool_run(slp_pool *pool, size_t count, slp_task task, void *context);
 
+// Locks -------------------------------------------------------------------------------------
+
+typedef struct slp_lock slp_lock;
+
+/// A lock that is not recursive, or NULL when memory is short.
+slp_lock *slp_lock_create(void);
+void slp_lock_destroy(slp_lock *lock);
+void slp_lock_acquire(slp_lock *lock);
+void slp_lock_release(slp_lock *lock);
+
 // Error slot --------------------------------------------------------------------------------
 
 /// Stores a copy of the message for the calling thread; NULL clears it.
