@@ -58,9 +58,11 @@ def race(contestants: dict, slices: list) -> dict[str, float]:
 
 def main() -> None:
     parser = arguments(__doc__ or "")
-    parser.add_argument("--lines", type=int, default=16000)
+    parser.add_argument("--lines", type=int, default=16000, help="of them, evenly spread")
     options = parser.parse_args()
-    lines = log_lines()[: 1600 if options.quick else options.lines]
+    lines = log_lines()
+    wanted = 1600 if options.quick else options.lines
+    lines = [lines[i * len(lines) // wanted] for i in range(min(wanted, len(lines)))]
     folder = minilm()
     tokenizer = stacklens.Tokenizer(folder)
     encoded = tokenizer.encode_batch(lines, max_length=MAX_LENGTH)

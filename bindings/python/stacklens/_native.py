@@ -69,7 +69,7 @@ class ValueInfo(Structure):
 
 
 class Text(Structure):
-    _fields_ = [("bytes", c_void_p), ("byte_count", c_size_t)]
+    _fields_ = [("bytes", c_char_p), ("byte_count", c_size_t)]
 
 
 class TokenizerOptions(Structure):
