@@ -102,14 +102,20 @@ SLK_INLINE vf v_erf(vf x) {
   return x == x ? y : x;
 }
 
-/// x Phi(x), exact to about 1e-7 of max(1, |x|).
+/// x Phi(x), exact to about 1e-7 of max(1, |x|): Phi(-|x|) = exp(-x^2 / 2) t P(t) / 2 with
+/// t = 1 / (1 + 0.3275911 |x| / sqrt(2)). Abramowitz & Stegun, 7.1.26.
 SLK_INLINE vf v_gelu_erf(vf x) {
-  vf half = 0.5f * x;
-  vf y = v_fma(half, v_erf(x * 0.707106781f), half);
+  vf z = v_abs(x) * 0.231641888f;
+  vf t = 1.0f / (1.0f + z);
+  vf p = v_fma(v_set(0.530702715f), t, v_set(-0.726576014f));
+  p = v_fma(p, t, v_set(0.710706871f));
+  p = v_fma(p, t, v_set(-0.142248368f));
+  p = v_fma(p, t, v_set(0.127414796f));
+  vf tail = p * t * v_exp(-0.5f * x * x);
+  vf y = x * (x < 0.0f ? tail : 1.0f - tail);
   return x == -INFINITY ? (vf)-0.0f : y;
 }
 
-/// x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))).
 /// x (1/2 + x P(x^2)) with x in P held to [-4, 4]: within 2e-4 of x Phi(x).
 SLK_INLINE vf v_gelu_fast(vf x) {
   const vf low = v_set(-4.0f), high = v_set(4.0f);
@@ -126,6 +132,7 @@ SLK_INLINE vf v_gelu_fast(vf x) {
   return x * v_fma(c, y, v_set(0.5f));
 }
 
+/// x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))).
 SLK_INLINE vf v_gelu_tanh(vf x) {
   vf half = 0.5f * x;
   vf inner = 0.797884561f * v_fma(0.044715f * x * x, x, x);
