@@ -52,13 +52,13 @@ let package = Package(
       ]),
     .target(
       name: "TestSupport", dependencies: ["Operators", "Graphs", "Tensors", "Base"],
-      path: "Tests/TestSupport"),
+      path: "Tests/TestSupport", exclude: ["README.md"]),
     .testTarget(name: "BaseTests", dependencies: ["Base", "TestSupport"]),
     .testTarget(name: "TextTests", dependencies: ["Text", "Base"], exclude: ["Golden"]),
     .testTarget(name: "TensorsTests", dependencies: ["Tensors", "TestSupport"]),
     .testTarget(name: "GraphsTests", dependencies: ["Graphs", "TestSupport"]),
     .testTarget(name: "OperatorsTests", dependencies: ["Operators", "TestSupport"]),
-    .testTarget(name: "ExchangeTests", dependencies: ["Exchange"]),
+    .testTarget(name: "ExchangeTests", dependencies: ["Exchange", "TestSupport"]),
     .testTarget(name: "ExecutionTests", dependencies: ["Execution", "Exchange", "TestSupport"]),
     .testTarget(
       name: "InsightTests",

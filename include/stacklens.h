@@ -184,7 +184,8 @@ void sl_buffer_release(sl_buffer *buffer);
 /** An ONNX model in memory. Immutable. */
 typedef struct sl_model sl_model;
 
-/** Reads an ONNX file: opsets 7 and up, external data inside the file's folder.
+/** Reads an ONNX file: opsets 7 and up, older ones where libstacklens-onnx.so is installed, external
+ *  data inside the file's folder.
  *  @return SL_IO_ERROR, SL_FORMAT_ERROR, or SL_UNSUPPORTED with every unknown operator listed. */
 sl_status sl_model_load(const char *path, sl_model **out_model);
 /** Reads an ONNX model from memory, which may be freed afterwards.

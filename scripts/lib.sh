@@ -48,7 +48,7 @@ need_venv() {
 }
 
 # Debian packages that the library is built with.
-build_packages=(binutils g++ libonnx-dev libprotobuf-dev libdnnl-dev libopenblas-dev)
+build_packages=(binutils g++ libonnx-dev libprotobuf-dev)
 
 # Python packages that the tests compare with and run on.
 test_requirements=(

@@ -2,15 +2,16 @@ import Base
 import Glibc
 import Graphs
 import Tensors
+import TestSupport
 import Testing
 
 @testable import Exchange
 
 /// Weights in a file of their own: inside the model's folder, and nowhere else.
 struct ExternalDataTests {
-  private let folder: TemporaryFolder
+  private let folder: ScratchFolder
 
-  init() throws { folder = try TemporaryFolder() }
+  init() throws { folder = try ScratchFolder() }
 
   private func external(
     _ entries: [(String, String)], dims: [Int64] = [2]
@@ -63,7 +64,7 @@ struct ExternalDataTests {
   }
 
   @Test func staysInsideTheFolder() throws {
-    let other = try TemporaryFolder()
+    let other = try ScratchFolder()
     let secret = try other.write([UInt8](repeating: 1, count: 8), to: "secret.bin")
     symlink(secret, "\(folder.path)/symbolic.bin")
     link(secret, "\(folder.path)/hard.bin")

@@ -1,6 +1,7 @@
 import Base
 import Graphs
 import Tensors
+import TestSupport
 import Testing
 
 @testable import Exchange
@@ -70,14 +71,14 @@ struct ScopeTests {
   }
 
   @Test func convertsFilesOlderThanOpset7() throws {
-    let folder = try TemporaryFolder()
+    let folder = try ScratchFolder()
     let graph = SmallModels.graph([Node("Relu", inputs: ["x"], outputs: ["y"], name: "relu")])
-    let path = try folder.write(
-      SmallModels.bytes(Model(graph: graph, irVersion: 3, opsetImports: ["": 6])), to: "old.onnx")
-    let refused = failure { () throws(StackLensError) in _ = try ONNX.load(path: path) }
+    let bytes = SmallModels.bytes(Model(graph: graph, irVersion: 3, opsetImports: ["": 6]))
+    let path = try folder.write(bytes, to: "old.onnx")
+    let refused = failure { () throws(StackLensError) in _ = try ONNX.load(bytes: bytes) }
     #expect(refused.status == .unsupported && refused.message.contains("opset 6"), "\(refused)")
     do {
-      let model = try ONNX.loadConverting(path: path)
+      let model = try ONNX.load(path: path)
       #expect(model.opsetImports[""] == 17 && model.graph.nodes.map(\.opType) == ["Relu"])
     } catch {
       #expect(error.message.contains("libstacklens-onnx"), "\(error)")

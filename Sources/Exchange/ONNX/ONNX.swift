@@ -4,13 +4,19 @@ import Tensors
 
 /// ONNX files, in and out.
 public enum ONNX {
-  /// Reads a model file. Weights stay in the mapped file where their alignment allows it; the file
-  /// must not be changed while the model lives.
+  /// Reads a model file; one older than opset 7 by way of the official version converter. Weights
+  /// stay in the mapped file where their alignment allows it; the file must not be changed while
+  /// the model lives.
   /// - Throws: `.ioError`, `.formatError` naming the place, `.unsupported` with every operator
   ///   that the library lacks, `.limitExceeded` for absurd nesting or sizes.
   public static func load(path: String) throws(StackLensError) -> Model {
     let model = try decode(path: path)
-    do throws(StackLensError) { return try lifted(model) } catch {
+    do throws(StackLensError) {
+      if let version = model.opsetImports[""], version < Opsets.oldest {
+        return try lifted(converted(model))
+      }
+      return try lifted(model)
+    } catch {
       throw error.within("'\(path)'")
     }
   }
@@ -31,18 +37,15 @@ public enum ONNX {
     try lifted(decode(ByteSource(copying: bytes), folder: folder))
   }
 
-  /// Reads a model file that is older than opset 7, by way of the official version converter.
-  /// - Throws: as `load`, and `.unsupported` when the converter is not installed or gives up.
-  public static func loadConverting(path: String) throws(StackLensError) -> Model {
-    var model = try decode(path: path)
-    guard let version = model.opsetImports[""], version < Opsets.oldest else {
-      return try lifted(model)
-    }
+  /// The model of a file older than opset 7 as the official version converter rewrites it.
+  /// - Throws: `.unsupported` when the converter is not installed or gives up.
+  private static func converted(_ old: Model) throws(StackLensError) -> Model {
+    var model = old
     model.irVersion = max(model.irVersion, 3)
     var encoder = ModelEncoder()
     let bytes = try checkedSize(encoder.model(model)).joined()
     let converted = try OfficialLibrary.open().convert(bytes, toOpset: Opsets.written)
-    return try lifted(decode(ByteSource(copying: converted), folder: nil))
+    return try decode(ByteSource(copying: converted), folder: nil)
   }
 
   /// The model as the file has it, its structure checked and its nodes in order; operators are not

@@ -42,30 +42,14 @@ extension Float: ComputeElement {
     _ source: UnsafeMutableRawPointer, _ type: ElementType, _ count: Int,
     to target: UnsafeMutablePointer<Float>
   ) {
-    switch type {
-    case .float16:
-      let values = source.assumingMemoryBound(to: Float16.self)
-      for i in 0..<count { target[i] = Float(values[i]) }
-    case .bfloat16:
-      let values = source.assumingMemoryBound(to: BFloat16.self)
-      for i in 0..<count { target[i] = values[i].float }
-    default: target.update(from: source.assumingMemoryBound(to: Float.self), count: count)
-    }
+    type.widen(source, target, count)
   }
 
   static func narrow(
     _ source: UnsafePointer<Float>, _ count: Int, to target: UnsafeMutableRawPointer,
     _ type: ElementType
   ) {
-    switch type {
-    case .float16:
-      let values = target.assumingMemoryBound(to: Float16.self)
-      for i in 0..<count { values[i] = Float16(source[i]) }
-    case .bfloat16:
-      let values = target.assumingMemoryBound(to: BFloat16.self)
-      for i in 0..<count { values[i] = BFloat16(source[i]) }
-    default: target.assumingMemoryBound(to: Float.self).update(from: source, count: count)
-    }
+    type.narrow(source, target, count)
   }
 }
 
