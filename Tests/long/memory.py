@@ -31,8 +31,8 @@ def main() -> int:
     embedder.encode_ids(list(random.integers(1000, 30000, LARGEST)))
     base = resident()
     for call in range(calls):
-        # Mostly small, now and then large: the mean call takes a few milliseconds.
-        batch = int(np.ceil(LARGEST[0] * random.random() ** 4))
+        # Mostly small, now and then large, so that 10,000 calls take a few minutes.
+        batch = int(np.ceil(LARGEST[0] * random.random() ** 8))
         lengths = np.ceil(LARGEST[1] * random.random(batch) ** 2).astype(int)
         embedder.encode_ids([random.integers(1000, 30000, n) for n in lengths])
         if (call + 1) % (calls // 5) == 0:
