@@ -1,0 +1,1 @@
+"""Models that others designed, with random weights: made, exported, rewritten and compared."""
