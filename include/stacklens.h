@@ -184,8 +184,7 @@ void sl_buffer_release(sl_buffer *buffer);
 /** An ONNX model in memory. Immutable. */
 typedef struct sl_model sl_model;
 
-/** Reads an ONNX file: opsets 7 and up, older ones where libstacklens-onnx.so is installed, external
- *  data inside the file's folder.
+/** Reads an ONNX file of any opset, with external data inside the file's folder.
  *  @return SL_IO_ERROR, SL_FORMAT_ERROR, or SL_UNSUPPORTED with every unknown operator listed. */
 sl_status sl_model_load(const char *path, sl_model **out_model);
 /** Reads an ONNX model from memory, which may be freed afterwards.
@@ -193,9 +192,17 @@ sl_status sl_model_load(const char *path, sl_model **out_model);
 sl_status sl_model_load_bytes(const void *bytes, size_t byte_count, const char *folder,
                               sl_model **out_model);
 /** Writes an ONNX file, whole or not at all.
- *  @param opset  Version of the default operator set; 0 means 17.
+ *  @param opset  Version of the default operator set, 7 and up; 0 means 17, SL_OPSET_AUTO the lowest
+ *                that can hold the model, among those from its file's own and 17 upwards.
  *  @return SL_UNSUPPORTED, naming the node, when that opset cannot express the model. */
 sl_status sl_model_save(const sl_model *model, const char *path, int32_t opset);
+#define SL_OPSET_AUTO (-1)
+/** Writes an ONNX file with its weights in a file beside it, as it must be over 2 GiB. Both are
+ *  complete on the disk before they take their names.
+ *  @param external_data  Name of that file, without a folder.
+ *  @param threshold      Bytes from which on a weight goes there. */
+sl_status sl_model_save_external(const sl_model *model, const char *path, int32_t opset,
+                                 const char *external_data, size_t threshold);
 /** The bytes that sl_model_save would write. */
 sl_status sl_model_encode(const sl_model *model, int32_t opset, sl_buffer **out_buffer);
 /** Holds the model against the official ONNX checker (libonnx, opset 17 and below). */

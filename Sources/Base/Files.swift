@@ -73,6 +73,12 @@ public struct AtomicFile: ~Copyable {
     guard code == 0 else { throw .ioError("cannot write '\(path)': \(systemMessage(code))") }
   }
 
+  /// Brings what was written to the disk, still without its name.
+  public mutating func finish() throws(StackLensError) {
+    let code = slp_atomic_file_finish(handle)
+    guard code == 0 else { throw .ioError("cannot write '\(path)': \(systemMessage(code))") }
+  }
+
   /// Makes the file appear under its name.
   public mutating func commit() throws(StackLensError) {
     let file = handle

@@ -9,8 +9,9 @@ func model(_ handle: OpaquePointer?) throws(StackLensError) -> Model {
   try Handles.object(handle, as: ModelBox.self, "model").content
 }
 
-/// 0 stands for the default opset.
-func opset(_ number: Int32) throws(StackLensError) -> Int? {
+/// 0 stands for the default opset, SL_OPSET_AUTO for one that fits the model.
+func opset(_ number: Int32, _ model: Model? = nil) throws(StackLensError) -> Int? {
+  if number == SL_OPSET_AUTO, let model { return try ONNX.fittingOpset(model) }
   guard number >= 0 else { throw .invalidArgument("opset \(number) is negative") }
   return number == 0 ? nil : Int(number)
 }
@@ -44,7 +45,21 @@ public func sl_model_save(
   _ handle: OpaquePointer?, _ path: UnsafePointer<CChar>?, _ number: Int32
 ) -> sl_status {
   boundary { () throws(StackLensError) in
-    try ONNX.save(model(handle), to: text(path, "path"), opset: opset(number))
+    let model = try model(handle)
+    try ONNX.save(model, to: text(path, "path"), opset: opset(number, model))
+  }
+}
+
+@_cdecl("sl_model_save_external") @implementation
+public func sl_model_save_external(
+  _ handle: OpaquePointer?, _ path: UnsafePointer<CChar>?, _ number: Int32,
+  _ externalData: UnsafePointer<CChar>?, _ threshold: Int
+) -> sl_status {
+  boundary { () throws(StackLensError) in
+    let model = try model(handle)
+    try ONNX.save(
+      model, to: text(path, "path"), opset: opset(number, model),
+      externalData: text(externalData, "external_data"), threshold: threshold)
   }
 }
 
@@ -54,8 +69,9 @@ public func sl_model_encode(
 ) -> sl_status {
   boundary { () throws(StackLensError) in
     let out = try required(outBuffer, "out_buffer")
+    let model = try model(handle)
     out.pointee = Handles.create(
-      try ByteBuffer(try ONNX.encode(model(handle), opset: opset(number))))
+      try ByteBuffer(try ONNX.encode(model, opset: opset(number, model))))
   }
 }
 

@@ -1,20 +1,15 @@
 #include "COnnx.h"
 
 #include <climits>
-#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <new>
 #include <string>
 
-// convert.h has a member of this name.
-#undef DEBUG
-
 #include <google/protobuf/io/coded_stream.h>
 #include <onnx/checker.h>
 #include <onnx/defs/schema.h>
 #include <onnx/onnx_pb.h>
-#include <onnx/version_converter/convert.h>
 
 namespace {
 
@@ -85,30 +80,3 @@ int32_t slx_check(const void *bytes, size_t byte_count, char *message, size_t ca
     return status;
   });
 }
-
-int32_t slx_convert(const void *bytes, size_t byte_count, int32_t opset, void **out_bytes,
-                    size_t *out_byte_count, char *message, size_t capacity) {
-  return guarded(message, capacity, [&]() -> int32_t {
-    if (!out_bytes || !out_byte_count) {
-      store("no place for the result", message, capacity);
-      return SLX_FAILED;
-    }
-    onnx::ModelProto model;
-    int32_t status = read(bytes, byte_count, model, message, capacity);
-    if (status != SLX_OK) return status;
-    onnx::ModelProto converted = onnx::version_conversion::ConvertVersion(model, opset);
-    std::string text;
-    if (!converted.SerializeToString(&text)) {
-      store("the converted model cannot be written", message, capacity);
-      return SLX_FAILED;
-    }
-    void *copy = std::malloc(text.size() > 0 ? text.size() : 1);
-    if (!copy) throw std::bad_alloc();
-    std::memcpy(copy, text.data(), text.size());
-    *out_bytes = copy;
-    *out_byte_count = text.size();
-    return SLX_OK;
-  });
-}
-
-void slx_free(void *bytes) { std::free(bytes); }

@@ -159,9 +159,12 @@ int slp_atomic_file_write(slp_atomic_file *file, const void *bytes, size_t byte_
   return fwrite(bytes, 1, byte_count, file->stream) == byte_count ? 0 : (errno ? errno : EIO);
 }
 
+int slp_atomic_file_finish(slp_atomic_file *file) {
+  return fflush(file->stream) != 0 || fsync(fileno(file->stream)) != 0 ? errno : 0;
+}
+
 int slp_atomic_file_commit(slp_atomic_file *file) {
-  int error = 0;
-  if (fflush(file->stream) != 0 || fsync(fileno(file->stream)) != 0) error = errno;
+  int error = slp_atomic_file_finish(file);
   if (fclose(file->stream) != 0 && !error) error = errno;
   if (!error && rename(file->temporary, file->target) != 0) error = errno;
   if (error) unlink(file->temporary);

@@ -61,6 +61,7 @@ struct Planner {
     let isTyped = zip(step.inputs, inputs).allSatisfy { $0 < 0 || $1 != nil }
     guard isTyped else { return .deferred }
     if case .evaluate = step.definition.execution { return .deferred }
+    if step.definition.isComposition { return .deferred }
     let values = step.inputs.map { $0 < 0 ? nil : known[$0] }
     let inference = Inference(
       node: step.node, definition: step.definition, inputs: inputs, values: values)

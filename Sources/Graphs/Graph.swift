@@ -7,14 +7,18 @@ public struct Initializer: Sendable {
   public var tensor: Tensor
   public var documentation: String
   public var metadata: [KeyValue]
+  /// Whether a file holds only the elements that are not zero (`SparseTensorProto`).
+  public var isSparse: Bool
 
   public init(
-    _ name: String, _ tensor: Tensor, documentation: String = "", metadata: [KeyValue] = []
+    _ name: String, _ tensor: Tensor, documentation: String = "", metadata: [KeyValue] = [],
+    isSparse: Bool = false
   ) {
     self.name = name
     self.tensor = tensor
     self.documentation = documentation
     self.metadata = metadata
+    self.isSparse = isSparse
   }
 }
 
@@ -121,6 +125,33 @@ public struct Function: Sendable {
   }
 }
 
+/// How a model is trained (`TrainingInfoProto`): kept for those who do, not looked at here. Its
+/// graphs may read what the model's graph names.
+public struct TrainingInfo: Sendable {
+  public var initialization: Graph?
+  public var algorithm: Graph?
+  /// Which output of `initialization` becomes the value of which initialiser.
+  public var initializationBinding: [KeyValue]
+  public var updateBinding: [KeyValue]
+
+  public init(
+    initialization: Graph? = nil, algorithm: Graph? = nil, initializationBinding: [KeyValue] = [],
+    updateBinding: [KeyValue] = []
+  ) {
+    self.initialization = initialization
+    self.algorithm = algorithm
+    self.initializationBinding = initializationBinding
+    self.updateBinding = updateBinding
+  }
+}
+
+/// A message of a file that is kept as it is.
+public struct OpaqueMessage: Sendable, Hashable {
+  public var bytes: [UInt8]
+
+  public init(bytes: [UInt8]) { self.bytes = bytes }
+}
+
 /// A graph with what travels beside it in a file (`ModelProto`). In memory every node has the
 /// newest form of its operator; `opsetImports` says what the file declared.
 public struct Model: Sendable {
@@ -134,12 +165,16 @@ public struct Model: Sendable {
   public var modelVersion: Int64
   public var documentation: String
   public var metadata: [KeyValue]
+  public var training: [TrainingInfo]
+  /// Devices that the nodes' configurations speak of (`DeviceConfigurationProto`).
+  public var deviceConfigurations: [OpaqueMessage]
 
   public init(
     graph: Graph, functions: [Function] = [], irVersion: Int64 = 8,
     opsetImports: [String: Int] = ["": 17], producerName: String = "stacklens",
     producerVersion: String = "", domain: String = "", modelVersion: Int64 = 0,
-    documentation: String = "", metadata: [KeyValue] = []
+    documentation: String = "", metadata: [KeyValue] = [], training: [TrainingInfo] = [],
+    deviceConfigurations: [OpaqueMessage] = []
   ) {
     self.graph = graph
     self.functions = functions
@@ -151,5 +186,7 @@ public struct Model: Sendable {
     self.modelVersion = modelVersion
     self.documentation = documentation
     self.metadata = metadata
+    self.training = training
+    self.deviceConfigurations = deviceConfigurations
   }
 }

@@ -48,6 +48,8 @@ public struct Node: Sendable {
   public var attributes: [String: Attribute]
   public var documentation: String
   public var metadata: [KeyValue]
+  /// Where the node runs and how its tensors are cut (`NodeDeviceConfigurationProto`).
+  public var deviceConfigurations: [OpaqueMessage] = []
 
   public init(
     _ opType: String, inputs: [String], outputs: [String], attributes: [String: Attribute] = [:],

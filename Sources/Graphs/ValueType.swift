@@ -44,6 +44,9 @@ public struct ValueInfo: Sendable, Hashable {
   public var type: ValueType
   public var documentation: String
   public var metadata: [KeyValue]
+  /// What the parts of the type stand for ("IMAGE", "DATA_BATCH" …), in the order of a walk: each
+  /// type before its extents or elements. Empty when nothing is said.
+  public var denotations: [String] = []
 
   public init(
     _ name: String, _ type: ValueType, documentation: String = "", metadata: [KeyValue] = []

@@ -19,6 +19,10 @@ extension OperatorDefinition {
         Evaluation(
           node: node, definition: self, inputs: inputs, parallel: parallel, subgraphs: subgraphs))
     }
+    if isComposition {
+      return try evaluateComposition(
+        node, inputs, parallel: parallel, memoryLimit: memoryLimit, subgraphs: subgraphs)
+    }
     if name == "Identity", case .some(let only) = inputs.first ?? nil { return [only] }
     var tensors: [Tensor?] = []
     for (index, value) in inputs.enumerated() {
@@ -59,6 +63,35 @@ extension OperatorDefinition {
     try prepared.body(
       Invocation(inputs: tensors, outputs: outputs, scratch: scratch.base, parallel: parallel))
     return outputs.map { .tensor($0) }
+  }
+
+  /// Runs the nodes that a composition stands for, one after the other.
+  private func evaluateComposition(
+    _ node: Node, _ inputs: [Value?], parallel: Parallel, memoryLimit: Int,
+    subgraphs: [String: Evaluation.Subgraph]
+  ) throws(StackLensError) -> [Value] {
+    var values: [String: Value] = [:]
+    for (name, value) in zip(node.inputs, inputs) where !name.isEmpty { values[name] = value }
+    let given = values
+    var rewriter = Rewriter(
+      prefix: node.outputs.first { !$0.isEmpty } ?? name,
+      constants: { if case .tensor(let tensor)? = given[$0] { tensor } else { nil } },
+      isTaken: { [outputs = node.outputs] in given[$0] != nil || outputs.contains($0) })
+    let nodes = try lift?(node, newestVersion, &rewriter) ?? []
+    for constant in rewriter.added { values[constant.name] = .tensor(constant.tensor) }
+    for part in nodes {
+      guard let definition = OperatorTable.find(part.opType, domain: part.domain) else {
+        throw .internalError("\(name) stands for \(part.opType), which the table lacks")
+      }
+      try definition.verify(part)
+      let results = try definition.evaluate(
+        part, inputs: part.inputs.map { values[$0] }, parallel: parallel,
+        memoryLimit: memoryLimit, subgraphs: subgraphs)
+      for (name, value) in zip(part.outputs, results) { values[name] = value }
+    }
+    var results: [Value] = []
+    for output in node.outputs { results.append(values[output] ?? .none) }
+    return results
   }
 
   /// The first kernel that accepts (or the named one), prepared.

@@ -54,7 +54,7 @@ public struct Rewriter {
   /// Constants to add to the graph.
   public private(set) var added: [Initializer] = []
   private let constants: (String) -> Tensor?
-  private let elementTypes: (String) -> ElementType?
+  private let types: (String) -> ValueType?
   private let prefix: String
   private var counter = 0
   private let isTaken: (String) -> Bool
@@ -62,15 +62,15 @@ public struct Rewriter {
   /// - Parameters:
   ///   - prefix: what fresh names start with, usually the node's first output.
   ///   - constants: the value of a name, if it is an initialiser or a Constant node's output.
-  ///   - elementTypes: the element type of a name, if it is known.
+  ///   - types: the type of a name, as far as it is known.
   public init(
     prefix: String, constants: @escaping (String) -> Tensor?,
-    elementTypes: @escaping (String) -> ElementType? = { _ in nil },
+    types: @escaping (String) -> ValueType? = { _ in nil },
     isTaken: @escaping (String) -> Bool
   ) {
     self.prefix = prefix
     self.constants = constants
-    self.elementTypes = elementTypes
+    self.types = types
     self.isTaken = isTaken
   }
 
@@ -99,7 +99,16 @@ public struct Rewriter {
 
   /// The element type of `name` where it is known.
   public func elementType(of name: String) -> ElementType? {
-    value(of: name)?.elementType ?? elementTypes(name)
+    if let tensor = value(of: name) { return tensor.elementType }
+    if case .tensor(let type, _)? = types(name) { return type }
+    return nil
+  }
+
+  /// The rank of `name` where it is known.
+  public func rank(of name: String) -> Int? {
+    if let tensor = value(of: name) { return tensor.rank }
+    if case .tensor(_, let dims?)? = types(name) { return dims.count }
+    return nil
   }
 
   /// The value of `name` where it is constant.

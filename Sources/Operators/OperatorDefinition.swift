@@ -69,6 +69,7 @@ public struct OperatorDefinition: Sendable {
   /// Random or stateful: never folded, never shared between equal nodes.
   public let isDeterministic: Bool
   /// Turns a node written for `opset` into nodes of the newest form. Nil: all forms read alike.
+  /// `consumed_inputs` of the oldest files is gone before.
   public let lift: Convert?
   /// Turns a node of the newest form into nodes that `opset` allows. Nil: all forms write alike.
   public let lower: Convert?
@@ -97,6 +98,29 @@ public struct OperatorDefinition: Sendable {
   }
 }
 
+extension OperatorDefinition {
+  /// An operator that is another one under a new name, or a composition of others.
+  /// - Parameter lift: gives the nodes that it stands for, from any of its versions.
+  init(
+    composing name: String, domain: String = "", versions: [Int], inputs: ClosedRange<Int>,
+    outputs: ClosedRange<Int> = 1...1, attributes: [AttributeSpec] = [],
+    isDeterministic: Bool = true, samples: [Sample], lift: @escaping Convert
+  ) {
+    self.init(
+      name, domain: domain, versions: versions, inputs: inputs, outputs: outputs,
+      attributes: attributes, infer: { (_) throws(StackLensError) in throw Inference.needsValue },
+      execution: .lifted, isDeterministic: isDeterministic, lift: lift, samples: samples)
+  }
+
+  /// Whether nodes of it are always replaced by those that `lift` gives.
+  public var isComposition: Bool {
+    if case .lifted = execution { true } else { false }
+  }
+
+  /// The opset at which the operator got the form it has in memory.
+  public var newestVersion: Int { versions[versions.count - 1] }
+}
+
 /// How an operator runs.
 public enum Execution: Sendable {
   /// Writes into outputs whose types `infer` gave. The first kernel that accepts runs; the last is
@@ -107,6 +131,9 @@ public enum Execution: Sendable {
   /// Makes its outputs itself: their sizes depend on the data, they are no tensors, or it runs
   /// subgraphs. `infer` is not called.
   case evaluate(@Sendable (Evaluation) throws(StackLensError) -> [Value])
+  /// Always stands for other operators, which `lift` gives: import and export never leave such a
+  /// node in a graph, and the eager call runs what it stands for. `infer` is not called.
+  case lifted
 }
 
 /// One implementation of an operator.

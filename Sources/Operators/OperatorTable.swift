@@ -10,6 +10,7 @@ public enum OperatorTable {
     convolution,
     elementwise,
     encoder,
+    former,
     indexing,
     linear,
     normalization,

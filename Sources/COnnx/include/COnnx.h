@@ -1,5 +1,4 @@
-// COnnx: the official ONNX checker and version converter (libonnx) behind a C surface that lets no
-// exception out. It is a library of its own, opened on demand, so that libstacklens.so needs
+// COnnx: the official ONNX checker (libonnx) behind a C surface that lets no exception out. It is a library of its own, opened on demand, so that libstacklens.so needs
 // neither libonnx nor protobuf. Give it only bytes that the library itself has written: libonnx
 // follows external data out of a model's folder and crashes on crafted graphs.
 #ifndef STACKLENS_CONNX_H
@@ -23,13 +22,6 @@ SLX_API int32_t slx_newest_opset(void);
 /// @param message  Receives the reason, cut to `capacity` and always terminated; "" on SLX_OK.
 /// @return SLX_OK, SLX_REFUSED when the checker objects, SLX_FAILED for anything else.
 SLX_API int32_t slx_check(const void *bytes, size_t byte_count, char *message, size_t capacity);
-
-/// Converts a model in memory to another version of the default domain.
-/// @param out_bytes  Receives the new model, released with slx_free. Untouched on failure.
-SLX_API int32_t slx_convert(const void *bytes, size_t byte_count, int32_t opset, void **out_bytes,
-                            size_t *out_byte_count, char *message, size_t capacity);
-
-SLX_API void slx_free(void *bytes);
 
 #ifdef __cplusplus
 }

@@ -37,6 +37,8 @@ void slp_drop_pages(void *base, size_t byte_count);
 typedef struct slp_atomic_file slp_atomic_file;
 int slp_atomic_file_open(const char *path, slp_atomic_file **out_file);
 int slp_atomic_file_write(slp_atomic_file *file, const void *bytes, size_t byte_count);
+/// Flushes and syncs; more may be written.
+int slp_atomic_file_finish(slp_atomic_file *file);
 /// Flushes, syncs and renames. The handle is gone afterwards, whatever the result.
 int slp_atomic_file_commit(slp_atomic_file *file);
 void slp_atomic_file_abort(slp_atomic_file *file);

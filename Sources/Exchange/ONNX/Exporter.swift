@@ -10,6 +10,8 @@ final class Exporter {
   private let allowsOwnOperators: Bool
   private var taken: Set<String> = []
   private var usedDomains: Set<String> = [""]
+  /// Names of the main graph that training graphs read.
+  private var readElsewhere: Set<String> = []
 
   /// - Parameter allowsOwnOperators: whether operators of the domain `ai.stacklens`, which no other
   ///   runtime knows, may be written.
@@ -29,10 +31,24 @@ final class Exporter {
     }
     try model.graph.verify()
     collectNames(model.graph)
+    for training in model.training {
+      for graph in [training.initialization, training.algorithm] {
+        if let graph { collectNames(graph) }
+      }
+    }
     var result = model
+    for index in result.training.indices {
+      do throws(StackLensError) {
+        try lower(&result.training[index].initialization)
+        try lower(&result.training[index].algorithm)
+      } catch {
+        throw error.within("training_info[\(index)]")
+      }
+    }
     result.graph = try lower(model.graph, parent: nil)
     try result.graph.verify()
     result.irVersion = Opsets.irVersion(forOpset: opset)
+    if !model.deviceConfigurations.isEmpty { result.irVersion = max(result.irVersion, 11) }
     result.opsetImports = [:]
     for domain in usedDomains { result.opsetImports[domain] = target(domain) }
     return result
@@ -58,6 +74,12 @@ final class Exporter {
     }
   }
 
+  private func lower(_ training: inout Graph?) throws(StackLensError) {
+    guard let graph = training else { return }
+    training = try lower(graph, parent: nil)
+    readElsewhere.formUnion(graph.captures)
+  }
+
   private func lower(_ source: Graph, parent: NameScope?) throws(StackLensError) -> Graph {
     var graph = source
     graph.nodes = []
@@ -69,7 +91,7 @@ final class Exporter {
       if !inputs.contains(constant.name) { scope.constants[constant.name] = constant.tensor }
     }
     for info in source.inputs + source.outputs + source.valueInfo {
-      if case .tensor(let type, _) = info.type { scope.elementTypes[info.name] = type }
+      scope.types[info.name] = info.type
     }
     for node in source.nodes {
       do throws(StackLensError) {
@@ -97,7 +119,7 @@ final class Exporter {
     }
     try definition.verify(node)
     node.domain = definition.domain
-    for (key, attribute) in node.attributes {
+    for (key, attribute) in node.attributes.sorted(by: { $0.key < $1.key }) {
       switch attribute {
       case .graph(let inner): node.attributes[key] = .graph(try lower(inner, parent: scope))
       case .graphs(let inner):
@@ -107,14 +129,23 @@ final class Exporter {
       default: break
       }
     }
+    if definition.isComposition, let lift = definition.lift {
+      var rewriter = rewriter(node, scope)
+      let parts = try lift(node, definition.newestVersion, &rewriter)
+      var (nodes, constants) = ([Node](), rewriter.added)
+      keep(parts, constants, scope)
+      for part in parts {
+        let lowered = try lower(part, scope)
+        nodes += lowered.nodes
+        constants += lowered.constants
+      }
+      return (nodes, constants)
+    }
     let version = target(node.domain)
     var result = [node]
     var constants: [Initializer] = []
     if version < definition.newestVersion, let convert = definition.lower {
-      var rewriter = Rewriter(
-        prefix: node.outputs.first { !$0.isEmpty } ?? node.opType,
-        constants: { scope.constant($0) }, elementTypes: { scope.elementType($0) },
-        isTaken: { [self] in taken.contains($0) })
+      var rewriter = rewriter(node, scope)
       result = try convert(node, version, &rewriter)
       constants = rewriter.added
     }
@@ -124,15 +155,25 @@ final class Exporter {
         throw .unsupported("\(made.opType) appears in opset \(first), the file is for \(version)")
       }
     }
+    keep(result, constants, scope)
+    for node in result { usedDomains.insert(node.domain) }
+    return (result, constants)
+  }
+
+  private func rewriter(_ node: Node, _ scope: NameScope) -> Rewriter {
+    Rewriter(
+      prefix: node.outputs.first { !$0.isEmpty } ?? node.opType,
+      constants: { scope.constant($0) }, types: { scope.type($0) },
+      isTaken: { [self] in taken.contains($0) })
+  }
+
+  /// Notes what a conversion made.
+  private func keep(_ nodes: [Node], _ constants: [Initializer], _ scope: NameScope) {
     for constant in constants {
       scope.constants[constant.name] = constant.tensor
       taken.insert(constant.name)
     }
-    for node in result {
-      usedDomains.insert(node.domain)
-      taken.formUnion(node.outputs)
-    }
-    return (result, constants)
+    for node in nodes { taken.formUnion(node.outputs) }
   }
 
   /// Drops constants whose last reader turned them into attributes.
@@ -144,7 +185,7 @@ final class Exporter {
     let inputs = Set(graph.inputs.map(\.name))
     graph.initializers.removeAll { constant in
       before.contains(constant.name) && !after.contains(constant.name)
-        && !inputs.contains(constant.name)
+        && !inputs.contains(constant.name) && !readElsewhere.contains(constant.name)
     }
   }
 }

@@ -29,7 +29,9 @@ extension ModelDecoder {
       case 15:
         try graph.initializers.append(
           within("sparse_initializer") { () throws(StackLensError) in
-            try sparseTensor(reader.message(field, "sparse_initializer"))
+            var initializer = try sparseTensor(reader.message(field, "sparse_initializer"))
+            initializer.isSparse = true
+            return initializer
           })
       case 16: try graph.metadata.append(entry(reader.message(field, "metadata_props")))
       default: break
@@ -65,6 +67,9 @@ extension ModelDecoder {
         case 7: node.domain = try reader.string(field, "domain")
         case 8: node.overload = try reader.string(field, "overload")
         case 9: try node.metadata.append(entry(reader.message(field, "metadata_props")))
+        case 10:
+          try node.deviceConfigurations.append(
+            opaque(reader.bytes(field, "device_configurations"), reader))
         default: break
         }
       }
@@ -93,7 +98,9 @@ extension ModelDecoder {
     }
     if let type {
       let name = info.name
+      denotations = []
       info.type = try within("'\(name)'") { () throws(StackLensError) in try valueType(type) }
+      if denotations.contains(where: { !$0.isEmpty }) { info.denotations = denotations }
     }
     return info
   }

@@ -34,9 +34,22 @@ final class Importer {
       graph.inputs.removeAll { constants.contains($0.name) }
     }
     result.graph = try rewrite(graph, Names(), calledFrom: nil, in: nil, depth: 1)
+    for (index, training) in model.training.enumerated() {
+      do throws(StackLensError) {
+        result.training[index].initialization = try rewrite(training.initialization)
+        result.training[index].algorithm = try rewrite(training.algorithm)
+      } catch {
+        throw error.within("training_info[\(index)]")
+      }
+    }
     try reportUnknown()
     try result.graph.verify()
     return result
+  }
+
+  private func rewrite(_ training: Graph?) throws(StackLensError) -> Graph? {
+    guard let training else { return nil }
+    return try rewrite(training, Names(), calledFrom: nil, in: nil, depth: 1)
   }
 
   private func collectNames(_ graph: Graph, depth: Int) {
@@ -79,6 +92,8 @@ final class Importer {
     graph.inputs = source.inputs.map { $0.renamed(names) }
     graph.outputs = source.outputs.map { $0.renamed(names) }
     graph.valueInfo = source.valueInfo.map { $0.renamed(names) }
+    // What a file says of other values may be wrong.
+    for info in graph.inputs { scope.types[info.name] = info.type }
     let overridable = Set(graph.inputs.map(\.name))
     for index in graph.initializers.indices {
       graph.initializers[index].name = names[graph.initializers[index].name]
@@ -129,7 +144,8 @@ final class Importer {
         throw .formatError("\(node.outputs.count) outputs, expected one with a name")
       }
       graph.initializers.append(
-        Initializer(node.outputs[0], tensor, documentation: node.documentation))
+        Initializer(
+          node.outputs[0], tensor, documentation: node.documentation, metadata: node.metadata))
       scope.constants[node.outputs[0]] = tensor
       return
     }
@@ -139,7 +155,8 @@ final class Importer {
       throw .formatError(
         "\(node.opType) appears in opset \(definition.versions[0]), the model imports \(version)")
     }
-    for (key, attribute) in node.attributes {
+    // In one order, so that fresh names are the same every time.
+    for (key, attribute) in node.attributes.sorted(by: { $0.key < $1.key }) {
       switch attribute {
       case .graph(let inner):
         let inner = try rewrite(
@@ -155,8 +172,13 @@ final class Importer {
       default: break
       }
     }
-    guard let lift = definition.lift, version < definition.newestVersion else {
+    if version < 6, node.domain.isEmpty { node.attributes["consumed_inputs"] = nil }
+    if version >= definition.newestVersion || definition.lift == nil {
       try definition.verify(node)
+    }
+    guard let lift = definition.lift,
+      version < definition.newestVersion || definition.isComposition
+    else {
       graph.nodes.append(node)
       return
     }
@@ -169,7 +191,8 @@ final class Importer {
     }
     var rewriter = Rewriter(
       prefix: node.outputs.first { !$0.isEmpty } ?? node.opType,
-      constants: { scope.constant($0) }, isTaken: { [self] in taken.contains($0) })
+      constants: { scope.constant($0) }, types: { scope.type($0) },
+      isTaken: { [self] in taken.contains($0) })
     let lifted = try lift(node, version, &rewriter)
     for constant in rewriter.added {
       graph.initializers.append(constant)
@@ -218,11 +241,6 @@ final class Importer {
     taken.insert("\(name)__\(counter)")
     return "\(name)__\(counter)"
   }
-}
-
-extension OperatorDefinition {
-  /// The opset at which the operator got the form it has in memory.
-  var newestVersion: Int { versions[versions.count - 1] }
 }
 
 extension ValueInfo {

@@ -2,8 +2,7 @@ import Base
 import Graphs
 import Tensors
 
-/// Reads the messages of ONNX IR 14 and older. What a file says about devices, training and
-/// denotations is passed over; everything else is kept.
+/// Reads the messages of ONNX IR 14 and older.
 final class ModelDecoder {
   /// Most messages of a file that become objects in memory.
   static let maximumObjectCount = 8_000_000
@@ -13,6 +12,8 @@ final class ModelDecoder {
   let folder: String?
   var externalFiles: [String: MappedFile] = [:]
   private var objectCount = 0
+  /// Denotations in the value that is being read.
+  var denotations: [String] = []
 
   init(_ source: ByteSource, folder: String?) {
     self.source = source
@@ -49,6 +50,15 @@ final class ModelDecoder {
         }
       case 8: try opset(reader.message(field, "opset_import"), into: &model.opsetImports)
       case 14: try model.metadata.append(entry(reader.message(field, "metadata_props")))
+      case 20:
+        let index = model.training.count
+        try model.training.append(
+          within("training_info[\(index)]") { () throws(StackLensError) in
+            try training(reader.message(field, "training_info"))
+          })
+      case 26:
+        try model.deviceConfigurations.append(
+          opaque(reader.bytes(field, "configuration"), reader))
       case 25:
         let index = model.functions.count
         try model.functions.append(
@@ -95,6 +105,30 @@ final class ModelDecoder {
       throw .formatError("domain '\(domain)' is imported in version \(version)")
     }
     imports[domain] = Int(version)
+  }
+
+  private func training(_ message: WireReader) throws(StackLensError) -> TrainingInfo {
+    try count()
+    var training = TrainingInfo()
+    var reader = message
+    while let field = try reader.next() {
+      switch field.number {
+      case 1: training.initialization = try graph(reader.message(field, "initialization"))
+      case 2: training.algorithm = try graph(reader.message(field, "algorithm"))
+      case 3:
+        try training.initializationBinding.append(
+          entry(reader.message(field, "initialization_binding")))
+      case 4: try training.updateBinding.append(entry(reader.message(field, "update_binding")))
+      default: break
+      }
+    }
+    return training
+  }
+
+  /// A message that is kept without a look at it.
+  func opaque(_ range: Range<Int>, _ reader: WireReader) throws(StackLensError) -> OpaqueMessage {
+    try count()
+    return OpaqueMessage(bytes: Array(reader.block[range]))
   }
 
   /// One `StringStringEntryProto`.

@@ -24,7 +24,9 @@ struct ModelEncoder {
       writer.message(8, opset(domain, version))
     }
     for entry in model.metadata { writer.message(14, keyValue(entry)) }
+    for training in model.training { writer.message(20, self.training(training)) }
     for function in model.functions { writer.message(25, self.function(function)) }
+    for configuration in model.deviceConfigurations { writer.bytes(26, configuration.bytes) }
     let graph = graph(model.graph, isMain: true)
     // A number may be written with more bytes than it needs; that moves the graph to an aligned
     // place.
@@ -40,7 +42,7 @@ struct ModelEncoder {
     var writer = WireWriter()
     for node in graph.nodes { writer.message(1, self.node(node)) }
     writer.optionalString(2, graph.name)
-    for initializer in graph.initializers {
+    for initializer in graph.initializers where !initializer.isWrittenSparse {
       let place = isMain ? writer.byteCount : nil
       writer.message(5, self.initializer(initializer, at: place))
     }
@@ -53,6 +55,9 @@ struct ModelEncoder {
       message.string(1, annotation.tensorName)
       for entry in annotation.parameters { message.message(2, keyValue(entry)) }
       writer.message(14, message)
+    }
+    for initializer in graph.initializers where initializer.isWrittenSparse {
+      writer.message(15, sparse(initializer))
     }
     for entry in graph.metadata { writer.message(16, keyValue(entry)) }
     return writer
@@ -71,6 +76,16 @@ struct ModelEncoder {
     writer.optionalString(7, node.domain)
     writer.optionalString(8, node.overload)
     for entry in node.metadata { writer.message(9, keyValue(entry)) }
+    for configuration in node.deviceConfigurations { writer.bytes(10, configuration.bytes) }
+    return writer
+  }
+
+  private mutating func training(_ training: TrainingInfo) -> WireWriter {
+    var writer = WireWriter()
+    if let graph = training.initialization { writer.message(1, self.graph(graph)) }
+    if let graph = training.algorithm { writer.message(2, self.graph(graph)) }
+    for entry in training.initializationBinding { writer.message(3, keyValue(entry)) }
+    for entry in training.updateBinding { writer.message(4, keyValue(entry)) }
     return writer
   }
 
@@ -137,35 +152,48 @@ struct ModelEncoder {
   private func valueInfo(_ info: ValueInfo) -> WireWriter {
     var writer = WireWriter()
     writer.string(1, info.name)
-    if info.type != .unknown { writer.message(2, valueType(info.type)) }
+    if info.type != .unknown {
+      var denotations = info.denotations[...]
+      writer.message(2, valueType(info.type, &denotations))
+    }
     writer.optionalString(3, info.documentation)
     for entry in info.metadata { writer.message(4, keyValue(entry)) }
     return writer
   }
 
   private func valueType(_ type: ValueType) -> WireWriter {
+    var none: ArraySlice<String> = []
+    return valueType(type, &none)
+  }
+
+  /// A type with the denotations of its parts, which it takes off the front.
+  private func valueType(
+    _ type: ValueType, _ denotations: inout ArraySlice<String>
+  ) -> WireWriter {
     var (writer, inner) = (WireWriter(), WireWriter())
+    let denotation = denotations.popFirst() ?? ""
     switch type {
     case .tensor(let elementType, let dims):
       inner.integer(1, Int64(elementType.rawValue))
-      if let dims { inner.message(2, shape(dims)) }
+      if let dims { inner.message(2, shape(dims, &denotations)) }
       writer.message(1, inner)
     case .sequence(let element):
-      inner.message(1, valueType(element))
+      inner.message(1, valueType(element, &denotations))
       writer.message(4, inner)
     case .map(let key, let value):
       inner.integer(1, Int64(key.rawValue))
-      inner.message(2, valueType(value))
+      inner.message(2, valueType(value, &denotations))
       writer.message(5, inner)
     case .optional(let element):
-      inner.message(1, valueType(element))
+      inner.message(1, valueType(element, &denotations))
       writer.message(9, inner)
     case .unknown: break
     }
+    writer.optionalString(6, denotation)
     return writer
   }
 
-  private func shape(_ dims: [Dimension]) -> WireWriter {
+  private func shape(_ dims: [Dimension], _ denotations: inout ArraySlice<String>) -> WireWriter {
     var writer = WireWriter()
     for dim in dims {
       var message = WireWriter()
@@ -174,6 +202,7 @@ struct ModelEncoder {
       case .named(let name): message.string(2, name)
       case .unknown: break
       }
+      message.optionalString(3, denotations.popFirst() ?? "")
       writer.message(1, message)
     }
     return writer

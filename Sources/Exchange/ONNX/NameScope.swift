@@ -1,3 +1,4 @@
+import Graphs
 import Tensors
 
 /// Names that are visible in a graph and where their values are constant.
@@ -5,8 +6,8 @@ final class NameScope {
   let parent: NameScope?
   var defined: Set<String>
   var constants: [String: Tensor] = [:]
-  /// Element types that the graph declares.
-  var elementTypes: [String: ElementType] = [:]
+  /// Types that the graph declares.
+  var types: [String: ValueType] = [:]
 
   init(parent: NameScope?, defined: Set<String>) {
     self.parent = parent
@@ -32,10 +33,10 @@ final class NameScope {
     return nil
   }
 
-  func elementType(_ name: String) -> ElementType? {
+  func type(_ name: String) -> ValueType? {
     var scope: NameScope? = self
     while let here = scope {
-      if let type = here.elementTypes[name] { return type }
+      if let type = here.types[name] { return type }
       if here.defined.contains(name) { return nil }
       scope = here.parent
     }

@@ -4,17 +4,13 @@ import Tensors
 
 /// ONNX files, in and out.
 public enum ONNX {
-  /// Reads a model file; one older than opset 7 by way of the official version converter. Weights
-  /// stay in the mapped file where their alignment allows it; the file must not be changed while
-  /// the model lives.
+  /// Reads a model file of any opset. Weights stay in the mapped file where their alignment allows
+  /// it; the file must not be changed while the model lives.
   /// - Throws: `.ioError`, `.formatError` naming the place, `.unsupported` with every operator
   ///   that the library lacks, `.limitExceeded` for absurd nesting or sizes.
   public static func load(path: String) throws(StackLensError) -> Model {
     let model = try decode(path: path)
     do throws(StackLensError) {
-      if let version = model.opsetImports[""], version < Opsets.oldest {
-        return try lifted(converted(model))
-      }
       return try lifted(model)
     } catch {
       throw error.within("'\(path)'")
@@ -37,17 +33,6 @@ public enum ONNX {
     try lifted(decode(ByteSource(copying: bytes), folder: folder))
   }
 
-  /// The model of a file older than opset 7 as the official version converter rewrites it.
-  /// - Throws: `.unsupported` when the converter is not installed or gives up.
-  private static func converted(_ old: Model) throws(StackLensError) -> Model {
-    var model = old
-    model.irVersion = max(model.irVersion, 3)
-    var encoder = ModelEncoder()
-    let bytes = try checkedSize(encoder.model(model)).joined()
-    let converted = try OfficialLibrary.open().convert(bytes, toOpset: Opsets.written)
-    return try decode(ByteSource(copying: converted), folder: nil)
-  }
-
   /// The model as the file has it, its structure checked and its nodes in order; operators are not
   /// looked at.
   static func decode(path: String) throws(StackLensError) -> Model {
@@ -63,7 +48,18 @@ public enum ONNX {
     var model = try ModelDecoder(source, folder: folder).model()
     try model.graph.sortNodes()
     try model.graph.verify()
+    for index in model.training.indices {
+      try sort(&model.training[index].initialization)
+      try sort(&model.training[index].algorithm)
+    }
     return model
+  }
+
+  private static func sort(_ graph: inout Graph?) throws(StackLensError) {
+    guard var sorted = graph else { return }
+    try sorted.sortNodes()
+    try sorted.verify(outer: Set(sorted.captures))
+    graph = sorted
   }
 
   /// The model with functions expanded and every node in its newest form.
@@ -88,41 +84,78 @@ public enum ONNX {
   }
 
   /// Writes a model file that appears under its name only when it is complete.
-  /// - Parameter externalData: the name of a file in the same folder that takes the weights; needed
-  ///   over 2 GiB. It is complete before the model file appears.
+  /// - Parameters:
+  ///   - externalData: the name of a file in the same folder that takes the weights; needed over
+  ///     2 GiB. Both files are complete on the disk before they take their names.
+  ///   - threshold: bytes from which on an initialiser goes there.
   /// - Throws: as `encode`, and `.ioError`.
   public static func save(
     _ model: Model, to path: String, opset: Int? = nil, externalData: String? = nil,
-    allowsOwnOperators: Bool = false
+    threshold: Int = 1024, allowsOwnOperators: Bool = false
   ) throws(StackLensError) {
     var encoder = ModelEncoder()
     if let externalData {
-      guard !externalData.isEmpty, !externalData.contains("/"), externalData != "..",
-        externalData != ".", externalData.utf8.allSatisfy({ $0 != 0 })
-      else {
-        throw .invalidArgument("'\(externalData)' is no file name for external data")
-      }
-      guard folder(of: path) + "/" + externalData != folder(of: path) + "/" + fileName(path) else {
-        throw .invalidArgument("the external data would overwrite the model '\(externalData)'")
-      }
-      encoder.external = ExternalLayout(fileName: externalData)
+      try checkName(externalData, besides: path)
+      guard threshold >= 0 else { throw .invalidArgument("threshold \(threshold) is negative") }
+      encoder.external = ExternalLayout(fileName: externalData, threshold: threshold)
     }
     let lowered = try lowered(model, opset, allowsOwnOperators)
     let writer = try checkedSize(encoder.model(lowered))
-    if let layout = encoder.external {
-      try write(layout, to: folder(of: path) + "/" + layout.fileName)
-    }
     var file = try AtomicFile(path: path)
     try writer.forEachPiece { (bytes) throws(StackLensError) in try file.write(bytes) }
+    if let layout = encoder.external {
+      try file.finish()
+      var data = try AtomicFile(path: folder(of: path) + "/" + layout.fileName)
+      try layout.forEachPiece { (bytes) throws(StackLensError) in try data.write(bytes) }
+      try data.commit()
+    }
     try file.commit()
+  }
+
+  /// The lowest opset that can hold the model, among those from what its file declared and the
+  /// usual one upwards.
+  /// - Throws: `.unsupported` when there is none, naming the node and what stops it.
+  public static func fittingOpset(
+    _ model: Model, allowsOwnOperators: Bool = false
+  ) throws(StackLensError) -> Int {
+    let newest = Opsets.newest["", default: Opsets.written]
+    let first = min(max(model.opsetImports[""] ?? Opsets.written, Opsets.written), newest)
+    for opset in first..<newest {
+      do throws(StackLensError) {
+        _ = try Exporter(model, opset: opset, allowsOwnOperators: allowsOwnOperators).run()
+        return opset
+      } catch {
+        guard error.status == .unsupported else { throw error }
+      }
+    }
+    _ = try Exporter(model, opset: newest, allowsOwnOperators: allowsOwnOperators).run()
+    return newest
+  }
+
+  private static func checkName(
+    _ name: String, besides path: String
+  ) throws(StackLensError) {
+    guard !name.isEmpty, !name.contains("/"), name != "..", name != ".",
+      name.utf8.allSatisfy({ $0 != 0 })
+    else { throw .invalidArgument("'\(name)' is no file name for external data") }
+    guard name != fileName(path) else {
+      throw .invalidArgument("the external data would overwrite the model '\(name)'")
+    }
   }
 
   private static func lowered(
     _ model: Model, _ opset: Int?, _ allowsOwnOperators: Bool
   ) throws(StackLensError) -> Model {
-    try Exporter(
-      model, opset: opset ?? Opsets.written, allowsOwnOperators: allowsOwnOperators
-    ).run()
+    do throws(StackLensError) {
+      return try Exporter(
+        model, opset: opset ?? Opsets.written, allowsOwnOperators: allowsOwnOperators
+      ).run()
+    } catch {
+      guard opset == nil, error.status == .unsupported,
+        let higher = try? fittingOpset(model, allowsOwnOperators: allowsOwnOperators)
+      else { throw error }
+      throw .unsupported("\(error.message); opset \(higher) can hold the model")
+    }
   }
 
   private static func checkedSize(_ writer: WireWriter) throws(StackLensError) -> WireWriter {
@@ -136,22 +169,5 @@ public enum ONNX {
 
   private static func fileName(_ path: String) -> String {
     path.lastIndex(of: "/").map { String(path[path.index(after: $0)...]) } ?? path
-  }
-
-  private static func write(_ layout: ExternalLayout, to path: String) throws(StackLensError) {
-    var file = try AtomicFile(path: path)
-    var position = 0
-    for (tensor, offset) in layout.tensors {
-      let gap = [UInt8](repeating: 0, count: offset - position)
-      let result = gap.withUnsafeBytes { bytes -> Result<Void, StackLensError> in
-        do throws(StackLensError) { return .success(try file.write(bytes)) } catch {
-          return .failure(error)
-        }
-      }
-      try result.get()
-      try file.write(tensor.bytes)
-      position = offset + tensor.byteCount
-    }
-    try file.commit()
   }
 }

@@ -1,25 +1,16 @@
 import Base
 import Graphs
 
-/// The official checker and version converter, in a library of their own (`libstacklens-onnx.so`)
-/// that is opened when they are first asked for. It is only ever given bytes that `ModelEncoder`
-/// wrote.
+/// The official checker, in a library of its own (`libstacklens-onnx.so`) that is opened when it is
+/// first asked for. It is only ever given bytes that `ModelEncoder` wrote.
 struct OfficialLibrary: Sendable {
   private typealias Newest = @convention(c) () -> Int32
   private typealias Check =
     @convention(c) (UnsafeRawPointer?, Int, UnsafeMutablePointer<CChar>?, Int) -> Int32
-  private typealias Convert =
-    @convention(c) (
-      UnsafeRawPointer?, Int, Int32, UnsafeMutablePointer<UnsafeMutableRawPointer?>?,
-      UnsafeMutablePointer<Int>?, UnsafeMutablePointer<CChar>?, Int
-    ) -> Int32
-  private typealias Free = @convention(c) (UnsafeMutableRawPointer?) -> Void
 
   /// Newest version of the default domain that it knows.
   let newestOpset: Int
   private let check: Check
-  private let convert: Convert
-  private let free: Free
 
   private static let shared: Result<OfficialLibrary, StackLensError> = {
     do throws(StackLensError) { return .success(try OfficialLibrary()) } catch {
@@ -34,8 +25,6 @@ struct OfficialLibrary: Sendable {
     let library = try SharedLibrary(besideThis: "libstacklens-onnx.so")
     let newest = unsafeBitCast(try library.symbol("slx_newest_opset"), to: Newest.self)
     check = unsafeBitCast(try library.symbol("slx_check"), to: Check.self)
-    convert = unsafeBitCast(try library.symbol("slx_convert"), to: Convert.self)
-    free = unsafeBitCast(try library.symbol("slx_free"), to: Free.self)
     newestOpset = Int(newest())
   }
 
@@ -45,22 +34,6 @@ struct OfficialLibrary: Sendable {
       model.withUnsafeBytes { check($0.baseAddress, $0.count, text, capacity) }
     }
     guard status == 0 else { throw .formatError("the official checker says: \(message)") }
-  }
-
-  /// The model in another version of the default domain.
-  /// - Throws: `.unsupported` with the converter's words.
-  func convert(_ model: [UInt8], toOpset opset: Int) throws(StackLensError) -> [UInt8] {
-    var bytes: UnsafeMutableRawPointer?
-    var byteCount = 0
-    let (status, message) = withMessage { text, capacity in
-      model.withUnsafeBytes {
-        convert(
-          $0.baseAddress, $0.count, Int32(clamping: opset), &bytes, &byteCount, text, capacity)
-      }
-    }
-    guard status == 0 else { throw .unsupported("the official converter says: \(message)") }
-    defer { free(bytes) }
-    return Array(UnsafeRawBufferPointer(start: bytes, count: byteCount))
   }
 
   private func withMessage(

@@ -3,7 +3,7 @@ import Graphs
 
 /// Which versions of the standard's domains the library reads and writes.
 enum Opsets {
-  /// Oldest version of the default domain that is read.
+  /// Oldest version of the default domain that is written.
   static let oldest = 7
   /// Version of the default domain that files get unless the caller names one.
   static let written = 17
@@ -26,10 +26,6 @@ enum Opsets {
     }
     if let newest = newest[node.domain], version > newest {
       throw .unsupported("opset \(version) of '\(name)' is newer than \(newest)")
-    }
-    if node.domain.isEmpty, version < oldest {
-      throw .unsupported(
-        "opset \(version) of '\(name)' is older than \(oldest); convert the file first")
     }
     return version
   }

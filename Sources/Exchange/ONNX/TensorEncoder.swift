@@ -4,15 +4,19 @@ import Tensors
 
 /// Initialisers that are written into a file beside the model.
 struct ExternalLayout {
-  /// Smaller tensors stay in the model.
-  static let minimumByteCount = 1024
+  /// Smaller tensors stay in the model unless the caller says otherwise.
+  static let usualThreshold = 1024
   private static let alignment = 64
 
   let fileName: String
+  let threshold: Int
   private(set) var tensors: [(tensor: Tensor, offset: Int)] = []
   private(set) var byteCount = 0
 
-  init(fileName: String) { self.fileName = fileName }
+  init(fileName: String, threshold: Int = usualThreshold) {
+    self.fileName = fileName
+    self.threshold = threshold
+  }
 
   /// Gives a tensor its place.
   mutating func add(_ tensor: Tensor) -> Int {
@@ -21,6 +25,20 @@ struct ExternalLayout {
     byteCount = offset + tensor.byteCount
     return offset
   }
+
+  /// Hands out the file in order.
+  func forEachPiece(
+    _ body: (UnsafeRawBufferPointer) throws(StackLensError) -> Void
+  ) throws(StackLensError) {
+    let zeros = try Storage(elementType: .uint8, count: Self.alignment)
+    zeros.base.initializeMemory(as: UInt8.self, repeating: 0, count: Self.alignment)
+    var position = 0
+    for (tensor, offset) in tensors {
+      try body(UnsafeRawBufferPointer(start: zeros.base, count: offset - position))
+      try body(tensor.bytes)
+      position = offset + tensor.byteCount
+    }
+  }
 }
 
 extension ModelEncoder {
@@ -28,8 +46,8 @@ extension ModelEncoder {
   /// elements should be aligned.
   mutating func initializer(_ initializer: Initializer, at place: Int?) -> WireWriter {
     let tensor = initializer.tensor
-    if tensor.elementType != .string, tensor.byteCount >= ExternalLayout.minimumByteCount,
-      var layout = external
+    if tensor.elementType != .string, var layout = external,
+      tensor.byteCount >= layout.threshold, tensor.byteCount > 0
     {
       let offset = layout.add(tensor)
       external = layout
@@ -61,8 +79,12 @@ extension ModelEncoder {
   }
 
   private func header(_ initializer: Initializer, padding: Int) -> WireWriter {
+    header(initializer, dims: initializer.tensor.shape.dims, padding: padding)
+  }
+
+  func header(_ initializer: Initializer, dims: [Int], padding: Int) -> WireWriter {
     var writer = WireWriter()
-    writer.integers(1, initializer.tensor.shape.dims.map(Int64.init))
+    writer.integers(1, dims.map(Int64.init))
     writer.integer(2, Int64(initializer.tensor.elementType.rawValue), padding: padding)
     writer.optionalString(8, initializer.name)
     writer.optionalString(12, initializer.documentation)

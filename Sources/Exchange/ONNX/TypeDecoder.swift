@@ -9,9 +9,12 @@ extension ModelDecoder {
   func valueType(_ message: WireReader) throws(StackLensError) -> ValueType {
     try count()
     var type = ValueType.unknown
+    let place = denotations.count
+    denotations.append("")
     var reader = message
     while let field = try reader.next() {
       switch field.number {
+      case 6: denotations[place] = try reader.comment(field, "denotation")
       case 1: type = try tensorType(reader.message(field, "tensor_type"))
       case 4: type = .sequence(try element(reader.message(field, "sequence_type")))
       case 5: type = try mapType(reader.message(field, "map_type"))
@@ -70,8 +73,10 @@ extension ModelDecoder {
       try count()
       var dimension = Dimension.unknown
       var part = try reader.message(field, "dim")
+      denotations.append("")
       while let field = try part.next() {
         switch field.number {
+        case 3: denotations[denotations.count - 1] = try part.comment(field, "denotation")
         case 1:
           let extent = try part.int64(field, "dim_value")
           // Some exporters write a free extent as -1.

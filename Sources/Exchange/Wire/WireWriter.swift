@@ -61,8 +61,9 @@ struct WireWriter {
     append(value.bitPattern)
   }
 
-  mutating func string(_ field: Int, _ text: String) {
-    let bytes = Array(text.utf8)
+  mutating func string(_ field: Int, _ text: String) { bytes(field, Array(text.utf8)) }
+
+  mutating func bytes(_ field: Int, _ bytes: [UInt8]) {
     tag(field, 2)
     varint(UInt64(bytes.count))
     append(bytes)

@@ -23,6 +23,14 @@ extension OperatorTable {
     .unary(
       "Selu", [1, 6, 22],
       attributes: [.float("gamma", default: 1.0507010), .float("alpha", default: 1.6732632)],
+      lift: { (node, opset, rewriter) throws(StackLensError) in
+        guard
+          let node = try liftDefault(before: 6, "gamma", .float(1.0507))(
+            node, opset, &rewriter
+          ).first
+        else { return [] }
+        return try liftDefault(before: 6, "alpha", .float(1.6732))(node, opset, &rewriter)
+      },
       sampleAttributes: ["alpha": .float(2), "gamma": .float(3)]
     ) { (node) throws(StackLensError) in
       UnaryFunction(.selu, Double(try node.float("alpha")), Double(try node.float("gamma")))
@@ -41,7 +49,7 @@ extension OperatorTable {
       UnaryFunction(.hardSigmoid, Double(try node.float("alpha")), Double(try node.float("beta")))
     },
     .unary(
-      "ThresholdedRelu", [10, 22], attributes: [.float("alpha", default: 1)], samples: -3...3,
+      "ThresholdedRelu", [1, 10, 22], attributes: [.float("alpha", default: 1)], samples: -3...3,
       sampleAttributes: ["alpha": .float(2)]
     ) { (node) throws(StackLensError) in
       UnaryFunction(.thresholdedRelu, Double(try node.float("alpha")))

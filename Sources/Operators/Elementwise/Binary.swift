@@ -96,19 +96,6 @@ extension OperatorDefinition {
     }
   }
 
-  /// Before opset 7 broadcasting had to be asked for; without `axis` it aligned the last axes, as
-  /// it does since.
-  static let liftBroadcast: Convert = { (node, opset, _) throws(StackLensError) in
-    guard opset < 7 else { return [node] }
-    guard node.attributes["axis"] == nil else {
-      throw .unsupported("\(node.opType) of opset \(opset) broadcasts along an 'axis'")
-    }
-    var node = node
-    node.attributes["broadcast"] = nil
-    node.attributes["consumed_inputs"] = nil
-    return [node]
-  }
-
   static func binarySamples(
     _ types: [ElementType], divisors: ClosedRange<Double> = -4...4,
     _ attributes: [String: Attribute] = [:]
@@ -166,6 +153,11 @@ extension OperatorDefinition {
         return try binaryKernel(preparation) { BinaryFunction.prelu.referenceRow(type, $0) }
       },
     ]),
+    lift: { (node, opset, rewriter) throws(StackLensError) in
+      // The slope was one number a channel.
+      opset < 7 && node.inputs.count == 2
+        ? try alignSecondInput(node, axis: 1, &rewriter) : [node]
+    },
     samples: [
       Sample([.floats(2, 3, 4), .floats(3, 1)]), Sample([.floats(2, 3), .floats(2, 3)]),
       Sample([.floats(0, 3), .floats()]),

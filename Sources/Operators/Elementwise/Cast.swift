@@ -18,6 +18,16 @@ extension OperatorDefinition {
       return [TensorType(type, try context.input(0).shape)]
     },
     execution: .kernels([.reference(prepareCast)]),
+    lift: { (node, opset, _) throws(StackLensError) in
+      // The target was written out.
+      guard opset < 6, case .string(let name)? = node.attributes["to"] else { return [node] }
+      guard let type = ElementType.allCases.first(where: { $0.writtenName == name }) else {
+        throw .unsupported("Cast to the element type '\(name)'")
+      }
+      var node = node
+      node.attributes["to"] = .int(Int64(type.rawValue))
+      return [node]
+    },
     lower: lowerCast,
     samples: [
       Sample([.random(.float32, [2, 3], low: -9, high: 9)], ["to": .int(7)]),
@@ -79,5 +89,16 @@ extension OperatorDefinition {
     if opset < 24 { node.attributes["round_mode"] = nil }
     if opset < 19 { node.attributes["saturate"] = nil }
     return [node]
+  }
+}
+
+extension ElementType {
+  /// The name in `TensorProto.DataType`.
+  fileprivate var writtenName: String {
+    switch self {
+    case .float32: "FLOAT"
+    case .float64: "DOUBLE"
+    default: name.uppercased()
+    }
   }
 }

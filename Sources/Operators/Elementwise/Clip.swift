@@ -62,7 +62,6 @@ extension OperatorDefinition {
     lift: { (node, opset, rewriter) throws(StackLensError) in
       guard opset < 11 else { return [node] }
       var node = node
-      node.attributes["consumed_inputs"] = nil
       for name in ["min", "max"] {
         switch node.attributes.removeValue(forKey: name) {
         case nil: node.inputs.append("")

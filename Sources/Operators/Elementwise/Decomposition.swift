@@ -2,11 +2,11 @@ import Base
 import Graphs
 import Tensors
 
-/// Collects the nodes that stand for one node in a lower opset.
+/// Collects the nodes that stand for one node, in a lower opset or of an older one.
 struct Decomposition {
   private let node: Node
   let targetOpset: Int
-  private var nodes: [Node] = []
+  private(set) var nodes: [Node] = []
 
   init(_ node: Node, _ opset: Int) {
     self.node = node
@@ -30,12 +30,20 @@ struct Decomposition {
     return output
   }
 
+  /// Adds a finished node.
+  mutating func add(_ node: Node) { nodes.append(node) }
+
   /// Adds the node that makes output `index` of the original.
   mutating func output(
     _ index: Int = 0, _ opType: String, _ inputs: [String], _ attributes: [String: Attribute] = [:]
   ) {
     var last = Node(opType, inputs: inputs, outputs: [node.outputs[index]], attributes: attributes)
-    last.name = index == 0 ? node.name : ""
+    if index == 0 {
+      last.name = node.name
+      last.documentation = node.documentation
+      last.metadata = node.metadata
+      last.deviceConfigurations = node.deviceConfigurations
+    }
     nodes.append(last)
   }
 

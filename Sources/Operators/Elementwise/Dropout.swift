@@ -45,11 +45,12 @@ extension OperatorDefinition {
     lift: { (node, opset, rewriter) throws(StackLensError) in
       guard opset < 12 else { return [node] }
       var node = node
-      node.attributes["is_test"] = nil
-      node.attributes["consumed_inputs"] = nil
-      let ratio = node.attributes.removeValue(forKey: "ratio")
-      if case .float(let value)? = ratio {
-        node.inputs.append(rewriter.constant(try Tensor(scalar: value), "ratio"))
+      var ratio: Float = 0.5
+      if case .float(let value)? = node.attributes.removeValue(forKey: "ratio") { ratio = value }
+      node.inputs.append(rewriter.constant(try Tensor(scalar: ratio), "ratio"))
+      let mode = node.attributes.removeValue(forKey: "is_test")
+      if opset < 7, !(mode?.isTrue ?? false) {
+        node.inputs.append(rewriter.constant(try Tensor(scalar: true), "training"))
       }
       return [node]
     },

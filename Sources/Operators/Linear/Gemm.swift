@@ -33,11 +33,7 @@ extension OperatorDefinition {
         }
       },
     ]),
-    lift: { (node, opset, _) throws(StackLensError) in
-      var node = node
-      if opset < 7 { node.attributes["broadcast"] = nil }
-      return [node]
-    },
+    lift: liftWithout(before: 7, ["broadcast"]),
     lower: { (node, opset, _) throws(StackLensError) in
       guard opset >= 11 || (node.inputs.count == 3 && !node.inputs[2].isEmpty) else {
         throw .unsupported("Gemm without C needs opset 11 or newer, asked for \(opset)")

@@ -79,19 +79,7 @@ extension OperatorDefinition {
         }
       },
     ]),
-    lift: { (node, opset, _) throws(StackLensError) in
-      guard opset < 14 else { return [node] }
-      var node = node
-      if case .int(0)? = node.attributes["spatial"] {
-        throw .unsupported("BatchNormalization of opset \(opset) with spatial = 0")
-      }
-      for name in ["spatial", "is_test", "consumed_inputs"] { node.attributes[name] = nil }
-      if node.outputs.dropFirst().contains(where: { !$0.isEmpty }) {
-        node.attributes["training_mode"] = .int(1)
-      }
-      node.outputs = Array(node.outputs.prefix(3))
-      return [node]
-    },
+    lift: liftBatchNormalization,
     lower: { (node, opset, _) throws(StackLensError) in
       guard opset < 14 else { return [node] }
       var node = node

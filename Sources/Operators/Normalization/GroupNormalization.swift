@@ -11,7 +11,7 @@ extension OperatorDefinition {
     attributes: [.float("epsilon", default: 1e-5)],
     infer: { (context) throws(StackLensError) in
       let type = try channelData(context)
-      try checkParameters(context, counts: [type.shape[1]])
+      try checkParameters(context, count: type.shape[1])
       return [type]
     },
     execution: groupKernels { (preparation) throws(StackLensError) in
@@ -24,7 +24,6 @@ extension OperatorDefinition {
     ])
 
   /// Groups of neighbouring channels of every item normalised together, then scaled by channel.
-  /// Parameters of one number per group, as before opset 21, are read too.
   /// ONNX GroupNormalization-21.
   static let groupNormalization = OperatorDefinition(
     "GroupNormalization", versions: [18, 21], inputs: 3...3,
@@ -38,13 +37,13 @@ extension OperatorDefinition {
       guard groups > 0, type.shape[1] % groups == 0 else {
         throw .invalidArgument("\(type.shape[1]) channels cannot form \(groups) groups")
       }
-      try checkParameters(context, counts: [type.shape[1], groups])
+      try checkParameters(context, count: type.shape[1])
       return [type]
     },
     execution: groupKernels { (preparation) throws(StackLensError) in
       GroupLayout(try preparation.input(0).shape, groups: try preparation.int("num_groups"))
     },
-    lower: lowerGroupNormalization,
+    lift: liftGroupNormalization, lower: lowerGroupNormalization,
     samples: [
       Sample([.floats(2, 4, 3, 5), .floats(4), .floats(4)], ["num_groups": .int(2)]),
       Sample([.floats(2, 4, 7), .floats(4), .floats(4)], ["num_groups": .int(1)]),
@@ -60,13 +59,13 @@ extension OperatorDefinition {
   }
 
   private static func checkParameters(
-    _ context: Inference, counts: [Int]
+    _ context: Inference, count: Int
   ) throws(StackLensError) {
     for index in 1...2 {
       _ = try context.sameElementType(0, index)
       let shape = try context.input(index).shape
-      guard shape.rank == 1, counts.contains(shape[0]) else {
-        throw .shapeMismatch("input \(index) has shape \(shape), expected [\(counts[0])]")
+      guard shape.dims == [count] else {
+        throw .shapeMismatch("input \(index) has shape \(shape), expected [\(count)]")
       }
     }
   }
@@ -90,8 +89,8 @@ extension OperatorDefinition {
             let inverse = 1 / (moments.variance + epsilon).squareRoot()
             for index in 0..<layout.channelsPerGroup {
               let channel = firstChannel + index
-              let factor = inverse * Double(scales[layout.parameter(channel, scale.count)])
-              let shift = Double(biases[layout.parameter(channel, bias.count)])
+              let factor = inverse * Double(scales[channel])
+              let shift = Double(biases[channel])
               let place = start + index * layout.planeSize
               slk_unary_f32(
                 Int32(SLK_UNARY_AFFINE.rawValue), x + place, y + place, layout.planeSize,
@@ -106,21 +105,40 @@ extension OperatorDefinition {
         return try wideKernel(Double.self, preparation) { (wide) throws(StackLensError) in
           let (x, y) = (try wide.input(0), wide.outputs[0])
           let (scale, bias) = (try wide.input(1), try wide.input(2))
-          let scaleCount = try wide.run.input(1).count
-          let biasCount = try wide.run.input(2).count
           layout.forEachGroup(wide.run.parallel) { (start, firstChannel) in
             let moments = Moments(x + start, count: layout.groupSize)
             let inverse = 1 / (moments.variance + epsilon).squareRoot()
             for place in start..<start + layout.groupSize {
               let channel = firstChannel + (place - start) / layout.planeSize
               y[place] =
-                (x[place] - moments.mean) * inverse * scale[layout.parameter(channel, scaleCount)]
-                + bias[layout.parameter(channel, biasCount)]
+                (x[place] - moments.mean) * inverse * scale[channel] + bias[channel]
             }
           }
         }
       },
     ])
+  }
+
+  /// Before opset 21 scale and bias had one number a group.
+  private static let liftGroupNormalization: Convert = {
+    (node, opset, rewriter) throws(StackLensError) in
+    guard opset < 21, node.inputs.count == 3, case .int(let groups)? = node.attributes["num_groups"]
+    else { return [node] }
+    var node = node
+    var steps = Decomposition(node, opset)
+    let channels = steps.apply(
+      "Shape", [node.inputs[0]], ["start": .int(1), "end": .int(2)], &rewriter)
+    let count = try rewriter.ints([groups], "groups")
+    let size = steps.apply("Div", [channels, count], &rewriter)
+    let target = steps.apply("Concat", [count, size], ["axis": .int(0)], &rewriter)
+    let column = try rewriter.ints([1], "column")
+    let flat = try rewriter.ints([-1], "flat")
+    for index in 1...2 {
+      let single = steps.apply("Unsqueeze", [node.inputs[index], column], &rewriter)
+      let repeated = steps.apply("Expand", [single, target], &rewriter)
+      node.inputs[index] = steps.apply("Reshape", [repeated, flat], &rewriter)
+    }
+    return steps.nodes + [node]
   }
 
   /// In older operators: the groups as the channels of an InstanceNormalization, then scale and
@@ -194,11 +212,6 @@ struct GroupLayout: Sendable {
     self.groups = groups
     channelsPerGroup = groups == 0 ? 0 : shape[1] / groups
     planeSize = shape.count(2..<shape.rank)
-  }
-
-  /// Which of `count` parameters, by channel or by group, belongs to a channel.
-  func parameter(_ channel: Int, _ count: Int) -> Int {
-    count == groups ? channel / channelsPerGroup : channel
   }
 
   func forEachGroup(_ parallel: Parallel, _ body: (_ start: Int, _ firstChannel: Int) -> Void) {

@@ -56,7 +56,7 @@ extension OperatorDefinition {
 
   /// (x - mean) / standard deviation over the given axes. ONNX MeanVarianceNormalization-13.
   static let meanVarianceNormalization = OperatorDefinition(
-    "MeanVarianceNormalization", versions: [9, 13], inputs: 1...1,
+    "MeanVarianceNormalization", versions: [1, 9, 13], inputs: 1...1,
     attributes: [.optional("axes", .ints)],
     infer: { (context) throws(StackLensError) in
       let type = try context.input(0, oneOf: ElementType.reals)
@@ -94,10 +94,29 @@ extension OperatorDefinition {
         }
       }
     ]),
+    lift: { (node, opset, rewriter) throws(StackLensError) in
+      opset < 9 ? try liftAcrossChannels(node, &rewriter) : [node]
+    },
     samples: [
       Sample([.floats(2, 3, 4, 5)]), Sample([.floats(3, 4)], ["axes": .ints([-1])]),
       Sample([.floats(0, 3)], ["axes": .ints([0])]),
     ])
+
+  /// The experimental first form, for images.
+  private static func liftAcrossChannels(
+    _ node: Node, _ rewriter: inout Rewriter
+  ) throws(StackLensError) -> [Node] {
+    var node = node
+    let isAcross = node.attributes.removeValue(forKey: "across_channels")?.isTrue ?? false
+    let scales = node.attributes.removeValue(forKey: "normalize_variance")?.isTrue ?? true
+    let axes: [Int64] = isAcross ? [0, 1, 2, 3] : [0, 2, 3]
+    node.attributes["axes"] = .ints(axes)
+    guard !scales, node.inputs.count == 1 else { return [node] }
+    var steps = Decomposition(node, Int.max)
+    let mean = steps.apply(
+      "ReduceMean", [node.inputs[0], try rewriter.ints(axes, "axes")], &rewriter)
+    return steps.finish("Sub", [node.inputs[0], mean])
+  }
 
   /// x / (bias + alpha / size * sum of squares over `size` neighbouring channels)^beta.
   /// ONNX LRN-13.

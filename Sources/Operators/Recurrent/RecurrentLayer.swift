@@ -204,10 +204,13 @@ extension OperatorDefinition {
             : try layer.reference(Float.self, preparation)
         },
       ]),
-      lift: { (node, opset, _) throws(StackLensError) in
+      lift: { (node, opset, rewriter) throws(StackLensError) in
         var node = node
-        if opset < 7 { node.attributes["output_sequence"] = nil }
-        return [node]
+        // The standard's first GRU misspelt its default.
+        if opset < 3, node.attributes["direction"]?.isString("foward") == true {
+          node.attributes["direction"] = .string("forward")
+        }
+        return try liftWithout(before: 7, ["output_sequence"])(node, opset, &rewriter)
       },
       lower: { (node, opset, _) throws(StackLensError) in
         var node = node

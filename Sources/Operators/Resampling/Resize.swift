@@ -51,43 +51,26 @@ extension OperatorDefinition {
     try Tensor([Float(1), 1, 2, 1.5])
   }
 
-  /// Resampling by scales, from the first element on: Resize in its oldest form, as which files
-  /// are read. ONNX Upsample-10.
+  /// Resampling by scales, from the first element on: Resize in its oldest form. ONNX Upsample-10.
   static let upsample = OperatorDefinition(
-    "Upsample", versions: [1, 7, 9, 10], inputs: 1...2,
-    attributes: [.string("mode", default: "nearest"), .optional("scales", .floats)],
-    infer: { (context) throws(StackLensError) in
-      let input = try context.input(0, oneOf: ElementType.numbers)
-      let geometry = try ResizeGeometry(
-        asResize(context), input: input.shape, roi: nil, scales: try context.value(1),
-        sizes: nil)
-      return [TensorType(input.elementType, try Shape(geometry.axes.map(\.output)))]
-    },
-    execution: .kernels([
-      .reference { (preparation) throws(StackLensError) in
-        let (input, options) = (try preparation.input(0), asResize(preparation))
-        let scratch = try ResizePlan.scratch(input, preparation.outputs[0])
-        return PreparedKernel(scratchByteCount: scratch) { (run) throws(StackLensError) in
-          let plan = try ResizePlan(
-            options, input, roi: nil, scales: try run.input(1), sizes: nil)
-          try plan.run(try run.input(0), run.outputs[0], run.scratch, run.parallel)
-        }
-      }
-    ]),
-    lift: { (node, opset, rewriter) throws(StackLensError) in
-      var scales = node.inputs.count > 1 ? node.inputs[1] : ""
-      if opset < 9 {
-        guard case .floats(let values)? = node.attributes["scales"] else {
-          throw .unsupported("Upsample without 'scales' (opset \(opset))")
-        }
-        scales = rewriter.constant(try Tensor(values), "scales")
-      }
-      return [asResize(node, scales: scales)]
-    },
+    composing: "Upsample", versions: [1, 7, 9, 10], inputs: 2...2,
+    attributes: [.string("mode", default: "nearest")],
     samples: [
       Sample([.floats(1, 2, 3, 4), .tensor(scales)]),
       Sample([.floats(1, 2, 3, 4), .tensor(scales)], ["mode": .string("linear")]),
-    ])
+    ],
+    lift: { (node, opset, rewriter) throws(StackLensError) in
+      if opset >= 9, node.inputs.count == 2 { return [asResize(node, scales: node.inputs[1])] }
+      var factors: [Float]?
+      if case .floats(let values)? = node.attributes["scales"] { factors = values }
+      if case .float(let height)? = node.attributes["height_scale"],
+        case .float(let width)? = node.attributes["width_scale"]
+      {
+        factors = [1, 1, height, width]
+      }
+      guard let factors else { throw .formatError("Upsample of opset \(opset) has no scales") }
+      return [asResize(node, scales: rewriter.constant(try Tensor(factors), "scales"))]
+    })
 
   private static func asResize(_ node: Node, scales: String) -> Node {
     let mode = string(node, "mode") ?? "nearest"
@@ -100,10 +83,6 @@ extension OperatorDefinition {
       "nearest_mode": .string("floor"),
     ]
     return resize
-  }
-
-  private static func asResize(_ view: some NodeView) -> ResizeOptions {
-    ResizeOptions(node: asResize(view.node, scales: ""), definition: .resize)
   }
 
   private static let liftResize: Convert = { (node, opset, rewriter) throws(StackLensError) in

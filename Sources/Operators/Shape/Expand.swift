@@ -63,8 +63,34 @@ extension OperatorDefinition {
         }
       }
     ]),
+    lift: { (node, opset, rewriter) throws(StackLensError) in
+      opset < 6 && node.inputs.count == 3 ? try tileAxis(node, opset, &rewriter) : [node]
+    },
     samples: [
       Sample([.floats(2, 3), .ints([2, 2])]), Sample([.floats(2, 1, 3), .ints([1, 4, 1])]),
       Sample([.floats(2, 3), .ints([0, 2])]), Sample([.floats(), .ints([])]),
     ])
+
+  /// The first form repeated along one axis; count and axis were scalars of the data's type.
+  private static func tileAxis(
+    _ node: Node, _ opset: Int, _ rewriter: inout Rewriter
+  ) throws(StackLensError) -> [Node] {
+    var steps = Decomposition(node, opset)
+    let one = try rewriter.ints([1], "one")
+    let whole: [String: Attribute] = ["to": .int(Int64(ElementType.int64.rawValue))]
+    func asInteger(
+      _ name: String, _ steps: inout Decomposition, _ rewriter: inout Rewriter
+    ) -> String {
+      let cast = steps.apply("Cast", [name], whole, &rewriter)
+      return steps.apply("Reshape", [cast, one], &rewriter)
+    }
+    let count = asInteger(node.inputs[1], &steps, &rewriter)
+    let axis = asInteger(node.inputs[2], &steps, &rewriter)
+    let shape = steps.apply("Shape", [node.inputs[0]], &rewriter)
+    let rank = steps.apply("Shape", [shape], &rewriter)
+    let ones = steps.apply(
+      "ConstantOfShape", [rank], ["value": .tensor(try Tensor([Int64(1)]))], &rewriter)
+    let repeats = steps.apply("ScatterElements", [ones, axis, count], &rewriter)
+    return steps.finish("Tile", [node.inputs[0], repeats])
+  }
 }

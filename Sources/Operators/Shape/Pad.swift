@@ -61,6 +61,7 @@ extension OperatorDefinition {
       guard opset < 11 else { return [node] }
       var node = node
       let fill = node.attributes.removeValue(forKey: "value")
+      if opset < 2 { node.attributes["pads"] = node.attributes.removeValue(forKey: "paddings") }
       node = try liftAttributes(before: 11, ["pads"])(node, opset, &rewriter)[0]
       if case .float(let value)? = fill, value != 0 {
         node.inputs.append(rewriter.constant(try Tensor(scalar: value), "value"))

@@ -6,7 +6,7 @@ extension OperatorDefinition {
   /// The same elements under another shape; 0 keeps an extent (unless allowzero), one -1 is
   /// inferred. ONNX Reshape-14.
   static let reshape = OperatorDefinition(
-    "Reshape", versions: [5, 13, 14, 19, 21, 23, 24, 25], inputs: 2...2,
+    "Reshape", versions: [1, 5, 13, 14, 19, 21, 23, 24, 25], inputs: 2...2,
     attributes: [.int("allowzero", default: 0)],
     infer: { (context) throws(StackLensError) in
       let input = try context.input(0)
@@ -47,7 +47,8 @@ extension OperatorDefinition {
       }
       return [TensorType(input.elementType, shape)]
     },
-    execution: .view, lower: dropAttribute("allowzero", before: 14) { $0.isInt(0) },
+    execution: .view, lift: liftAttributes(before: 5, ["shape"]),
+    lower: dropAttribute("allowzero", before: 14) { $0.isInt(0) },
     samples: [
       Sample([.floats(2, 3, 4), .ints([0, -1])]),
       Sample([.floats(0, 3), .ints([3, 0])], ["allowzero": .int(1)]),

@@ -69,6 +69,13 @@ extension OperatorDefinition {
       if opset < 13, case .ints(let sizes)? = node.attributes.removeValue(forKey: "split") {
         node.inputs.append(try rewriter.ints(sizes, "split"))
       }
+      if opset < 2, node.inputs.count == 2, !node.inputs[1].isEmpty {
+        // The sizes had the type of the data.
+        var steps = Decomposition(node, opset)
+        node.inputs[1] = steps.apply(
+          "Cast", [node.inputs[1]], ["to": .int(Int64(ElementType.int64.rawValue))], &rewriter)
+        return steps.nodes + [node]
+      }
       if node.inputs.count < 2 || node.inputs[1].isEmpty {
         node.inputs = Array(node.inputs.prefix(1))
         node.attributes["num_outputs"] = .int(Int64(node.outputs.count))

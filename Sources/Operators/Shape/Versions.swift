@@ -65,7 +65,32 @@ func dropAttribute(
   }
 }
 
+/// A lift that gives an attribute the value it had by default before `opset`.
+func liftDefault(
+  before opset: Int, _ name: String, _ value: Attribute
+) -> OperatorDefinition.Convert {
+  { (node, version, _) throws(StackLensError) in
+    guard version < opset, node.attributes[name] == nil else { return [node] }
+    var node = node
+    node.attributes[name] = value
+    return [node]
+  }
+}
+
+/// A lift that leaves an attribute of no effect out.
+func liftWithout(before opset: Int, _ names: [String]) -> OperatorDefinition.Convert {
+  { (node, version, _) throws(StackLensError) in
+    var node = node
+    if version < opset { for name in names { node.attributes[name] = nil } }
+    return [node]
+  }
+}
+
 extension Attribute {
+  /// Whether it is an integer other than 0.
+  var isTrue: Bool {
+    if case .int(let value) = self { value != 0 } else { false }
+  }
   func isInt(_ value: Int64) -> Bool {
     if case .int(value) = self { true } else { false }
   }

@@ -158,6 +158,10 @@ extension OperatorDefinition {
       guard opset < 2 else { return [node] }
       return [try liftedClasses(node)]
     },
+    lower: { (node, opset, _) throws(StackLensError) in
+      if opset < 2 { throw .unsupported("LabelEncoder with keys needs ai.onnx.ml 2") }
+      return [opset < 4 ? try withoutTensors(node) : node]
+    },
     samples: [
       Sample(
         [.random(.int64, [2, 3], low: 0, high: 4)],
@@ -179,6 +183,37 @@ extension OperatorDefinition {
     node.attributes["classes_strings"] = nil
     node.attributes["keys_strings"] = .strings(classes)
     node.attributes["values_int64s"] = .ints(classes.indices.map { Int64($0) })
+    return node
+  }
+
+  /// Before ai.onnx.ml 4 keys, values and default were lists of three types.
+  private static func withoutTensors(_ node: Node) throws(StackLensError) -> Node {
+    var node = node
+    for role in ["keys", "values", "default"] {
+      guard case .tensor(let tensor)? = node.attributes.removeValue(forKey: "\(role)_tensor") else {
+        continue
+      }
+      let isDefault = role == "default"
+      guard !isDefault || tensor.count == 1 else {
+        throw .unsupported("LabelEncoder with \(tensor.count) defaults needs ai.onnx.ml 4")
+      }
+      switch tensor.elementType {
+      case .float32:
+        let values = try tensor.elements(as: Float.self)
+        node.attributes[isDefault ? "default_float" : "\(role)_floats"] =
+          isDefault ? .float(values[0]) : .floats(values)
+      case .int64:
+        let values = try tensor.elements(as: Int64.self)
+        node.attributes[isDefault ? "default_int64" : "\(role)_int64s"] =
+          isDefault ? .int(values[0]) : .ints(values)
+      case .string:
+        let values = try tensor.elements(as: String.self)
+        node.attributes[isDefault ? "default_string" : "\(role)_strings"] =
+          isDefault ? .string(values[0]) : .strings(values)
+      case let type:
+        throw .unsupported("LabelEncoder with a \(role)_tensor of \(type.name) needs ai.onnx.ml 4")
+      }
+    }
     return node
   }
 

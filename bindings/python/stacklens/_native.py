@@ -171,6 +171,7 @@ PROTOTYPES: dict[str, tuple[Any, list[Any], Callable[..., Any] | None]] = {
     "sl_model_load": _fallible(c_char_p, out_handle),
     "sl_model_load_bytes": _fallible(c_void_p, c_size_t, c_char_p, out_handle),
     "sl_model_save": _fallible(handle, c_char_p, c_int32),
+    "sl_model_save_external": _fallible(handle, c_char_p, c_int32, c_char_p, c_size_t),
     "sl_model_encode": _fallible(handle, c_int32, out_handle),
     "sl_model_check": _fallible(handle),
     "sl_model_describe": _fallible(handle, out_handle),
@@ -334,12 +335,14 @@ def name_bytes(name: str, what: str) -> bytes:
     return encoded
 
 
-def opset_number(opset: int | None) -> int:
-    """An opset as the library takes it: 0 stands for its default."""
+def opset_number(opset: int | str | None) -> int:
+    """An opset as the library takes it: 0 stands for its default, -1 for one that fits."""
     if opset is None:
         return 0
-    if not 1 <= opset < 1 << 31:
-        raise InvalidArgumentError(f"opset must be at least 1, found {opset}")
+    if opset == "auto":
+        return -1
+    if not isinstance(opset, int) or not 1 <= opset < 1 << 31:
+        raise InvalidArgumentError(f"opset must be at least 1 or 'auto', found {opset!r}")
     return int(opset)
 
 

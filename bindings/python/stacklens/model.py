@@ -6,10 +6,11 @@ import ctypes
 import os
 import weakref
 from ctypes import byref, c_void_p
-from typing import Optional, Union
+from typing import Literal, Optional, Union
 
 from . import _native
 from ._native import lib
+from .errors import InvalidArgumentError
 
 __all__ = ["Model"]
 
@@ -35,7 +36,7 @@ class Model:
 
     @classmethod
     def load(cls, path: Union[str, os.PathLike[str]]) -> Model:
-        """Reads an ONNX file of opset 7 and up; external data must lie inside the file's folder.
+        """Reads an ONNX file of any opset; external data must lie inside the file's folder.
 
         Raises
         ------
@@ -72,24 +73,44 @@ class Model:
         )
         return cls._owning(out)
 
-    def save(self, path: Union[str, os.PathLike[str]], opset: Optional[int] = None) -> None:
+    def save(
+        self,
+        path: Union[str, os.PathLike[str]],
+        opset: Union[int, Literal["auto"], None] = None,
+        *,
+        external_data: Optional[str] = None,
+        threshold: int = 1024,
+    ) -> None:
         """Writes an ONNX file, whole or not at all.
 
         Parameters
         ----------
         path : path
             The file to write or replace.
-        opset : int, optional
-            Version of the default operator set; 17 unless given.
+        opset : int or "auto", optional
+            Version of the default operator set, 7 and up; 17 unless given. ``"auto"`` takes the
+            lowest that can hold the model, from 17 and its own file's version upwards.
+        external_data : str, optional
+            Name of a file in the same folder that takes the weights; needed over 2 GiB. Both files
+            are complete on the disk before they take their names.
+        threshold : int
+            Bytes from which on a weight goes into that file.
 
         Raises
         ------
         UnsupportedError
             Naming the node, where that opset cannot express the model.
         """
-        lib.sl_model_save(self._handle, _native.path_bytes(path), _native.opset_number(opset))
+        target, number = _native.path_bytes(path), _native.opset_number(opset)
+        if external_data is None:
+            lib.sl_model_save(self._handle, target, number)
+            return
+        if threshold < 0:
+            raise InvalidArgumentError(f"threshold must be at least 0, found {threshold}")
+        name = _native.name_bytes(external_data, "external_data")
+        lib.sl_model_save_external(self._handle, target, number, name, threshold)
 
-    def to_bytes(self, opset: Optional[int] = None) -> bytes:
+    def to_bytes(self, opset: Union[int, Literal["auto"], None] = None) -> bytes:
         """The bytes that `save` would write."""
         out = c_void_p()
         lib.sl_model_encode(self._handle, _native.opset_number(opset), byref(out))
