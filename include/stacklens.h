@@ -70,7 +70,11 @@ const char *sl_cpu_features(void);
 
 /* ---- Values ------------------------------------------------------------------------------- */
 
-/** Element types, with ONNX's numbers. */
+/** Element types, with ONNX's numbers.
+ *
+ *  In memory every element takes whole bytes. One of 2, 4 or 6 bits is the low bits of a byte of its
+ *  own, the other bits 0, as ml_dtypes lays them out in NumPy; only files pack several into a byte.
+ *  A complex number is its real part followed by its imaginary part. */
 typedef enum sl_type {
   SL_UNDEFINED = 0,
   SL_FLOAT32 = 1,
@@ -86,7 +90,21 @@ typedef enum sl_type {
   SL_FLOAT64 = 11,
   SL_UINT32 = 12,
   SL_UINT64 = 13,
-  SL_BFLOAT16 = 16
+  SL_COMPLEX64 = 14,
+  SL_COMPLEX128 = 15,
+  SL_BFLOAT16 = 16,
+  SL_FLOAT8E4M3FN = 17,
+  SL_FLOAT8E4M3FNUZ = 18,
+  SL_FLOAT8E5M2 = 19,
+  SL_FLOAT8E5M2FNUZ = 20,
+  SL_UINT4 = 21,
+  SL_INT4 = 22,
+  SL_FLOAT4E2M1 = 23,
+  SL_FLOAT8E8M0 = 24,
+  SL_UINT2 = 25,
+  SL_INT2 = 26,
+  SL_FLOAT6E2M3 = 27,
+  SL_FLOAT6E3M2 = 28
 } sl_type;
 
 /** What a value is. */
@@ -135,7 +153,7 @@ typedef void (*sl_release_callback)(void *user_data);
 
 /** A new tensor that shares the caller's memory without a copy.
  *  @param data      Must stay valid and unchanged until `release` is called; aligned to the element
- *                   size.
+ *                   size, SL_COMPLEX128 to 8 bytes.
  *  @param release   May be NULL when the memory outlives the library's use of it. */
 sl_status sl_tensor_wrap(sl_type type, const int64_t *dims, size_t rank, const void *data,
                          size_t byte_count, sl_release_callback release, void *user_data,
@@ -166,11 +184,13 @@ sl_status sl_tensor_string(const sl_tensor *tensor, size_t index, char *buffer, 
 sl_status sl_tensor_reshape(const sl_tensor *tensor, const int64_t *dims, size_t rank,
                             sl_tensor **out_tensor);
 
-/** Takes over a DLPack tensor (`DLManagedTensor *`, CPU). Contiguous memory is shared, other layouts
- *  are copied. On success the library calls its deleter when done; on failure the caller keeps it. */
+/** Takes over a DLPack tensor (`DLManagedTensor *`, CPU), which may not have elements of less than 8
+ *  bits. Contiguous memory is shared, other layouts are copied. On success the library calls its
+ *  deleter when done; on failure the caller keeps it. */
 sl_status sl_tensor_from_dlpack(void *managed_tensor, sl_tensor **out_tensor);
 /** Lends a tensor as a DLPack tensor (`DLManagedTensor *`); the receiver calls its deleter. The
- *  memory is shared and must not be written to. */
+ *  memory is shared and must not be written to. SL_TYPE_MISMATCH for strings and for elements of less
+ *  than 8 bits. */
 sl_status sl_tensor_to_dlpack(const sl_tensor *tensor, void **out_managed_tensor);
 
 /** Bytes that the library made: an encoded model, a trace. */

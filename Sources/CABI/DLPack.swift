@@ -114,7 +114,7 @@ private struct DLPackView {
 
   /// The memory, where it can be used as it lies: row-major without gaps, and aligned.
   var dense: UnsafeMutableRawPointer? {
-    guard let base, UInt(bitPattern: base) % UInt(elementType.byteSize) == 0 else { return nil }
+    guard let base, UInt(bitPattern: base) % UInt(elementType.alignment) == 0 else { return nil }
     let isDense = zip(shape.dims, zip(strides, shape.strides)).allSatisfy { extent, steps in
       extent == 1 || steps.0 == steps.1
     }
@@ -148,7 +148,7 @@ private struct DLPackView {
   }
 
   /// DLPack's type code and width.
-  /// - Throws: `.typeMismatch` for strings.
+  /// - Throws: `.typeMismatch` for strings, and for elements of less than 8 bits, which DLPack packs.
   static func type(_ type: ElementType) throws(StackLensError) -> (code: UInt8, bits: UInt8) {
     let code =
       switch type {
@@ -157,7 +157,15 @@ private struct DLPackView {
       case .float16, .float32, .float64: SLP_DLPACK_FLOAT
       case .int8, .int16, .int32, .int64: SLP_DLPACK_INT
       case .uint8, .uint16, .uint32, .uint64: SLP_DLPACK_UINT
+      case .complex64, .complex128: SLP_DLPACK_COMPLEX
+      case .float8e4m3fn: SLP_DLPACK_FLOAT8_E4M3FN
+      case .float8e4m3fnuz: SLP_DLPACK_FLOAT8_E4M3FNUZ
+      case .float8e5m2: SLP_DLPACK_FLOAT8_E5M2
+      case .float8e5m2fnuz: SLP_DLPACK_FLOAT8_E5M2FNUZ
+      case .float8e8m0: SLP_DLPACK_FLOAT8_E8M0FNU
       case .string: throw .typeMismatch("DLPack has no strings")
+      case .int2, .uint2, .int4, .uint4, .float4e2m1, .float6e2m3, .float6e3m2:
+        throw .typeMismatch("DLPack packs elements of \(type.bitWidth) bits, tensors here do not")
       }
     return (UInt8(code), UInt8(type.byteSize * 8))
   }

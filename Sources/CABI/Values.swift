@@ -172,8 +172,8 @@ public func sl_tensor_wrap(
       return
     }
     guard let data else { throw .invalidArgument("data is NULL") }
-    guard UInt(bitPattern: data) % UInt(elementType.byteSize) == 0 else {
-      throw .invalidArgument("data is not aligned to \(elementType.byteSize) bytes")
+    guard UInt(bitPattern: data) % UInt(elementType.alignment) == 0 else {
+      throw .invalidArgument("data is not aligned to \(elementType.alignment) bytes")
     }
     let tensor = Tensor(
       lending: UnsafeMutableRawPointer(mutating: data), elementType: elementType, shape: shape,

@@ -169,6 +169,13 @@ public struct SafetensorsFile: Sendable {
       case "U16": return .uint16
       case "U8": return .uint8
       case "BOOL": return .bool
+      case "C64": return .complex64
+      case "F8_E4M3": return .float8e4m3fn
+      case "F8_E5M2": return .float8e5m2
+      case "F8_E8M0": return .float8e8m0
+      case "F6_E2M3": return .float6e2m3
+      case "F6_E3M2": return .float6e3m2
+      case "F4": return .float4e2m1
       default: throw .unsupported("element type '\(name)' is not supported")
       }
     }

@@ -41,6 +41,15 @@ public struct Evaluation: NodeView {
     }
   }
 
+  /// The tensor if its element type is among `allowed`.
+  public func tensor(
+    _ index: Int, oneOf allowed: [ElementType]
+  ) throws(StackLensError) -> Tensor {
+    let tensor = try tensor(index)
+    try tensor.elementType.check(index, oneOf: allowed)
+    return tensor
+  }
+
   public func subgraph(_ attribute: String) throws(StackLensError) -> Subgraph {
     guard let subgraph = subgraphs[attribute] else {
       throw .invalidArgument("attribute '\(attribute)' (a graph) is missing")

@@ -136,10 +136,7 @@ public struct Inference: NodeView {
     _ index: Int, oneOf allowed: [ElementType]
   ) throws(StackLensError) -> TensorType {
     let type = try input(index)
-    guard allowed.contains(type.elementType) else {
-      let names = allowed.map(\.name).joined(separator: ", ")
-      throw .typeMismatch("input \(index) is \(type.elementType.name), expected one of \(names)")
-    }
+    try type.elementType.check(index, oneOf: allowed)
     return type
   }
 
@@ -154,6 +151,16 @@ public struct Inference: NodeView {
       }
     }
     return first
+  }
+}
+
+extension ElementType {
+  /// - Throws: `.typeMismatch` where the type of input `index` is not among `allowed`.
+  func check(_ index: Int, oneOf allowed: [ElementType]) throws(StackLensError) {
+    guard allowed.contains(self) else {
+      let names = allowed.map(\.name).joined(separator: ", ")
+      throw .typeMismatch("input \(index) is \(name), expected one of \(names)")
+    }
   }
 }
 

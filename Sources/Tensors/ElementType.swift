@@ -1,6 +1,9 @@
 import Base
 
 /// Element types with ONNX's numbers (`TensorProto.DataType`).
+///
+/// In memory every element takes whole bytes: an element of 2, 4 or 6 bits is the low bits of a byte
+/// of its own, whose other bits are 0 and never looked at. Files pack them, see `fileByteCount`.
 public enum ElementType: Int32, Sendable, CaseIterable {
   case float32 = 1
   case uint8 = 2
@@ -15,19 +18,47 @@ public enum ElementType: Int32, Sendable, CaseIterable {
   case float64 = 11
   case uint32 = 12
   case uint64 = 13
+  case complex64 = 14
+  case complex128 = 15
   case bfloat16 = 16
+  case float8e4m3fn = 17
+  case float8e4m3fnuz = 18
+  case float8e5m2 = 19
+  case float8e5m2fnuz = 20
+  case uint4 = 21
+  case int4 = 22
+  case float4e2m1 = 23
+  case float8e8m0 = 24
+  case uint2 = 25
+  case int2 = 26
+  case float6e2m3 = 27
+  case float6e3m2 = 28
 
-  /// Bytes of one element in memory. Strings are Swift values that the storage owns.
-  public var byteSize: Int {
+  /// Bits that carry the value of one element; 0 for strings.
+  public var bitWidth: Int {
     switch self {
-    case .uint8, .int8, .bool: 1
-    case .uint16, .int16, .float16, .bfloat16: 2
-    case .float32, .int32, .uint32: 4
-    case .int64, .uint64, .float64: 8
-    case .string: MemoryLayout<String>.stride
+    case .int2, .uint2: 2
+    case .int4, .uint4, .float4e2m1: 4
+    case .float6e2m3, .float6e3m2: 6
+    case .uint8, .int8, .bool: 8
+    case .float8e4m3fn, .float8e4m3fnuz, .float8e5m2, .float8e5m2fnuz, .float8e8m0: 8
+    case .uint16, .int16, .float16, .bfloat16: 16
+    case .float32, .int32, .uint32: 32
+    case .int64, .uint64, .float64, .complex64: 64
+    case .complex128: 128
+    case .string: 0
     }
   }
 
+  /// Bytes of one element in memory. Strings are Swift values that the storage owns.
+  public var byteSize: Int {
+    self == .string ? MemoryLayout<String>.stride : (bitWidth + 7) / 8
+  }
+
+  /// What the address of an element is a multiple of.
+  public var alignment: Int { min(byteSize, 8) }
+
+  /// The floating-point types that operators compute with: 16 to 64 bits.
   public var isFloat: Bool {
     switch self {
     case .float16, .bfloat16, .float32, .float64: true
@@ -35,6 +66,7 @@ public enum ElementType: Int32, Sendable, CaseIterable {
     }
   }
 
+  /// The integers that operators compute with: 8 to 64 bits.
   public var isInteger: Bool { isSignedInteger || isUnsignedInteger }
 
   public var isSignedInteger: Bool {
@@ -53,46 +85,20 @@ public enum ElementType: Int32, Sendable, CaseIterable {
 
   public var isNumeric: Bool { isFloat || isInteger }
 
-  /// The name that messages use: "float32", "int64" …
-  public var name: String { "\(self)" }
-}
+  public var isComplex: Bool { self == .complex64 || self == .complex128 }
 
-/// Brain floating point: the upper half of a float32.
-public struct BFloat16: Sendable, Hashable {
-  public var bitPattern: UInt16
+  /// Whether files hold several elements in a byte.
+  public var isPacked: Bool { bitWidth < 8 && self != .string }
 
-  public init(bitPattern: UInt16) { self.bitPattern = bitPattern }
-
-  /// Rounds to nearest, ties to even; NaN stays NaN.
-  @inlinable
-  public init(_ value: Float) {
-    let bits = value.bitPattern
-    if value.isNaN {
-      bitPattern = UInt16(truncatingIfNeeded: bits >> 16) | 0x40
-    } else {
-      bitPattern = UInt16(truncatingIfNeeded: (bits &+ 0x7fff &+ ((bits >> 16) & 1)) >> 16)
+  /// The type of 8 bits that holds the values of integers of 2 and 4 bits; nil for other types.
+  public var smallIntegerCarrier: ElementType? {
+    switch self {
+    case .int2, .int4: .int8
+    case .uint2, .uint4: .uint8
+    default: nil
     }
   }
 
-  @inlinable public var float: Float { Float(bitPattern: UInt32(bitPattern) << 16) }
+  /// The name that messages use: "float32", "int64" …
+  public var name: String { "\(self)" }
 }
-
-/// A Swift type that a tensor can hold.
-public protocol TensorElement: Sendable {
-  static var elementType: ElementType { get }
-}
-
-extension Float: TensorElement { public static var elementType: ElementType { .float32 } }
-extension Double: TensorElement { public static var elementType: ElementType { .float64 } }
-extension Float16: TensorElement { public static var elementType: ElementType { .float16 } }
-extension BFloat16: TensorElement { public static var elementType: ElementType { .bfloat16 } }
-extension Int8: TensorElement { public static var elementType: ElementType { .int8 } }
-extension Int16: TensorElement { public static var elementType: ElementType { .int16 } }
-extension Int32: TensorElement { public static var elementType: ElementType { .int32 } }
-extension Int64: TensorElement { public static var elementType: ElementType { .int64 } }
-extension UInt8: TensorElement { public static var elementType: ElementType { .uint8 } }
-extension UInt16: TensorElement { public static var elementType: ElementType { .uint16 } }
-extension UInt32: TensorElement { public static var elementType: ElementType { .uint32 } }
-extension UInt64: TensorElement { public static var elementType: ElementType { .uint64 } }
-extension Bool: TensorElement { public static var elementType: ElementType { .bool } }
-extension String: TensorElement { public static var elementType: ElementType { .string } }

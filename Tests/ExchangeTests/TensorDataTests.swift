@@ -164,13 +164,50 @@ struct TensorDataTests {
     }
   }
 
-  @Test(arguments: [(14, "complex64"), (17, "float8e4m3fn"), (22, "int4"), (23, "float4e2m1")])
-  func namesUnsupportedElementTypes(number: Int64, name: String) {
+  @Test func readsPackedEntriesOfSmallTypes() throws {
+    let int4 = try SmallModels.tensor { writer in
+      writer.integer(2, 22)
+      writer.integers(1, [3])
+      writer.integers(5, [0xe7, -1])
+    }
+    #expect(int4.elementType == .int4 && Array(int4.bytes) == [7, 14, 15])
+    let float6 = try SmallModels.tensor { writer in
+      writer.integer(2, 27)
+      writer.integers(1, [2])
+      writer.integers(5, [0x3f, 0x41])
+    }
+    #expect(Array(float6.bytes) == [0x3f, 1])
+    let complex = try SmallModels.tensor { writer in
+      writer.integer(2, 14)
+      writer.integers(1, [1])
+      writer.floats(4, [1, -2])
+    }
+    #expect(try complex.elements(as: Complex64.self) == [Complex64(1, -2)])
+  }
+
+  @Test(arguments: [
+    (22, [Int64(3)], 5, [Int64(1)]), (22, [1], 5, [1, 2]), (22, [1], 5, [256]),
+    (17, [1], 5, [-129]), (14, [2], 4, []), (25, [5], 5, [0]), (23, [Int64(1) << 56], 5, [0]),
+  ])
+  func refusesWrongEntriesOfSmallTypes(
+    type: Int64, dims: [Int64], field: Int, entries: [Int64]
+  ) {
+    let error = failure { () throws(StackLensError) in
+      _ = try SmallModels.tensor { writer in
+        writer.integer(2, type)
+        writer.integers(1, dims)
+        writer.integers(field, entries)
+      }
+    }
+    #expect(error.status == .formatError || error.status == .shapeMismatch, "\(error)")
+  }
+
+  @Test(arguments: [-1, 29, 1 << 20]) func refusesUnknownElementTypes(number: Int64) {
     let error = failure { () throws(StackLensError) in
       _ = try SmallModels.tensor { $0.integer(2, number) }
     }
-    #expect(error.status == .unsupported)
-    #expect(error.message.contains("'w'") && error.message.contains(name), "\(error)")
+    #expect(error.status == .formatError)
+    #expect(error.message.contains("'w'") && error.message.contains("element type"), "\(error)")
   }
 }
 

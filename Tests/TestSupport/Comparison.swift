@@ -8,8 +8,8 @@ extension ElementType {
   /// exact.
   package var tolerance: Double {
     switch self {
-    case .float32: 4e-6
-    case .float64: 1e-14
+    case .float32, .complex64: 4e-6
+    case .float64, .complex128: 1e-14
     case .float16: 1.0 / 1024
     case .bfloat16: 1.0 / 128
     default: 0
@@ -20,7 +20,7 @@ extension ElementType {
 extension Tensor {
   /// The elements as doubles; nil for strings.
   package var numbers: [Double]? {
-    func read<T: TensorElement>(_: T.Type, _ convert: (T) -> Double) -> [Double] {
+    func read<T: TensorElement, R>(_: T.Type, _ convert: (T) -> R) -> [R] {
       ((try? elements(as: T.self)) ?? []).map(convert)
     }
     switch elementType {
@@ -37,7 +37,18 @@ extension Tensor {
     case .uint32: return read(UInt32.self) { Double($0) }
     case .uint64: return read(UInt64.self) { Double($0) }
     case .bool: return read(Bool.self) { $0 ? 1 : 0 }
+    case .complex64:
+      return read(Complex64.self) { [Double($0.real), Double($0.imaginary)] }.flatMap { $0 }
+    case .complex128: return read(Complex128.self) { [$0.real, $0.imaginary] }.flatMap { $0 }
     case .string: return nil
+    default:
+      let codes = bytes.map { Int($0) }
+      if elementType.isSmallFloat {
+        return codes.map { Double(elementType.smallFloatValues[$0]) }
+      }
+      let bound = 1 << elementType.bitWidth
+      let isSigned = elementType.smallIntegerCarrier == .int8
+      return codes.map { Double(isSigned && $0 >= bound / 2 ? $0 - bound : $0) }
     }
   }
 

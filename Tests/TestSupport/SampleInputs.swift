@@ -44,6 +44,18 @@ package struct SeededNumbers: RandomNumberGenerator {
     case .uint64: return try integers(UInt64.self)
     case .bool: return try Tensor(values.map { $0 >= (low + high) / 2 }, shape: shape)
     case .string: return try Tensor(values.map { "\(Int($0.rounded(.down)))" }, shape: shape)
+    case .complex64:
+      return try Tensor(values.map { Complex64(Float($0), -2 * Float($0)) }, shape: shape)
+    case .complex128: return try Tensor(values.map { Complex128($0, -2 * $0) }, shape: shape)
+    default:
+      let tensor = try Tensor(uninitialized: type, shape)
+      if type.isSmallFloat {
+        type.storeSmallFloats(values, to: tensor.base, values.count, SmallFloatRounding())
+      } else {
+        let whole = values.map { Int8(clamping: Int($0.rounded(.down))) }
+        type.storeSmallIntegers(whole, to: tensor.base, values.count)
+      }
+      return tensor
     }
   }
 

@@ -121,9 +121,11 @@ static void lends_every_type(void) {
     uint8_t code, bits;
   } types[] = {{SL_FLOAT32, 2, 32}, {SL_FLOAT64, 2, 64}, {SL_FLOAT16, 2, 16}, {SL_BFLOAT16, 4, 16},
                {SL_INT8, 0, 8},     {SL_INT64, 0, 64},   {SL_UINT8, 1, 8},    {SL_UINT32, 1, 32},
-               {SL_BOOL, 6, 8}};
+               {SL_BOOL, 6, 8},     {SL_COMPLEX64, 5, 64},      {SL_COMPLEX128, 5, 128},
+               {SL_FLOAT8E4M3FN, 10, 8},    {SL_FLOAT8E4M3FNUZ, 11, 8}, {SL_FLOAT8E5M2, 12, 8},
+               {SL_FLOAT8E5M2FNUZ, 13, 8},  {SL_FLOAT8E8M0, 14, 8}};
   static const int64_t dims[3] = {2, 1, 3};
-  static const char memory[64] = {1};
+  static const char memory[96] = {1};
   for (size_t index = 0; index < sizeof types / sizeof *types; index++) {
     sl_tensor *tensor = NULL, *again = NULL;
     managed *lent = NULL;

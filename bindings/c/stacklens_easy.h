@@ -111,10 +111,14 @@ static inline sl_status sle_int_data(const sl_tensor *tensor, const int64_t **ou
 /** Bytes of one element; 0 for SL_STRING and unknown types. */
 static inline size_t sle_type_size(sl_type type) {
   switch (type) {
-    case SL_UINT8: case SL_INT8: case SL_BOOL: return 1;
+    case SL_UINT8: case SL_INT8: case SL_BOOL: case SL_FLOAT8E4M3FN: case SL_FLOAT8E4M3FNUZ:
+    case SL_FLOAT8E5M2: case SL_FLOAT8E5M2FNUZ: case SL_FLOAT8E8M0: case SL_UINT4: case SL_INT4:
+    case SL_UINT2: case SL_INT2: case SL_FLOAT4E2M1: case SL_FLOAT6E2M3: case SL_FLOAT6E3M2:
+      return 1;
     case SL_UINT16: case SL_INT16: case SL_FLOAT16: case SL_BFLOAT16: return 2;
     case SL_FLOAT32: case SL_INT32: case SL_UINT32: return 4;
-    case SL_FLOAT64: case SL_INT64: case SL_UINT64: return 8;
+    case SL_FLOAT64: case SL_INT64: case SL_UINT64: case SL_COMPLEX64: return 8;
+    case SL_COMPLEX128: return 16;
     default: return 0;
   }
 }
@@ -136,6 +140,20 @@ static inline const char *sle_type_name(sl_type type) {
     case SL_UINT32: return "uint32";
     case SL_UINT64: return "uint64";
     case SL_BFLOAT16: return "bfloat16";
+    case SL_COMPLEX64: return "complex64";
+    case SL_COMPLEX128: return "complex128";
+    case SL_FLOAT8E4M3FN: return "float8e4m3fn";
+    case SL_FLOAT8E4M3FNUZ: return "float8e4m3fnuz";
+    case SL_FLOAT8E5M2: return "float8e5m2";
+    case SL_FLOAT8E5M2FNUZ: return "float8e5m2fnuz";
+    case SL_UINT4: return "uint4";
+    case SL_INT4: return "int4";
+    case SL_FLOAT4E2M1: return "float4e2m1";
+    case SL_FLOAT8E8M0: return "float8e8m0";
+    case SL_UINT2: return "uint2";
+    case SL_INT2: return "int2";
+    case SL_FLOAT6E2M3: return "float6e2m3";
+    case SL_FLOAT6E3M2: return "float6e3m2";
     default: return "undefined";
   }
 }
@@ -181,7 +199,18 @@ static inline void sle_print_element(FILE *file, sl_type type, const void *data,
     case SL_INT64: fprintf(file, " %" PRId64, ((const int64_t *)data)[index]); break;
     case SL_UINT32: fprintf(file, " %" PRIu32, ((const uint32_t *)data)[index]); break;
     case SL_UINT64: fprintf(file, " %" PRIu64, ((const uint64_t *)data)[index]); break;
-    default: fprintf(file, " 0x%04x", ((const uint16_t *)data)[index]); break;
+    case SL_COMPLEX64:
+      fprintf(file, " %g%+gi", (double)((const float *)data)[2 * index],
+              (double)((const float *)data)[2 * index + 1]);
+      break;
+    case SL_COMPLEX128:
+      fprintf(file, " %g%+gi", ((const double *)data)[2 * index],
+              ((const double *)data)[2 * index + 1]);
+      break;
+    case SL_FLOAT16: case SL_BFLOAT16:
+      fprintf(file, " 0x%04x", ((const uint16_t *)data)[index]);
+      break;
+    default: fprintf(file, " 0x%02x", ((const uint8_t *)data)[index]); break;
   }
 }
 

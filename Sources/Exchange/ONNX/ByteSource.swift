@@ -36,12 +36,12 @@ struct ByteSource: @unchecked Sendable {  // the bytes are never written
   func dropPages() { (owner as? MappedFile)?.dropPages() }
 
   /// A tensor over `range`, in place when it is aligned to its elements, else copied. Bytes of
-  /// bool other than 0 and 1 become 1.
+  /// bool other than 0 and 1 become 1; packed elements are unpacked.
   /// - Throws: `.formatError` when the length of the range is not that of the shape.
   func tensor(
     _ elementType: ElementType, _ shape: Shape, at range: Range<Int>
   ) throws(StackLensError) -> Tensor {
-    let byteCount = shape.count * elementType.byteSize
+    let byteCount = elementType.fileByteCount(shape.count)
     guard elementType != .string, range.count == byteCount else {
       throw .formatError(
         "\(elementType.name) of shape \(shape) takes \(byteCount) bytes, found \(range.count)")
@@ -50,10 +50,11 @@ struct ByteSource: @unchecked Sendable {  // the bytes are never written
       return try Tensor(uninitialized: elementType, shape)
     }
     let base = start + range.lowerBound
+    if elementType.isPacked { return try Tensor(unpacking: base, elementType, shape) }
     let isInPlace =
       elementType == .bool
       ? bytes[range].allSatisfy { $0 <= 1 }
-      : UInt(bitPattern: base) % UInt(elementType.byteSize) == 0
+      : UInt(bitPattern: base) % UInt(elementType.alignment) == 0
     if isInPlace {
       let owner = owner
       return Tensor(

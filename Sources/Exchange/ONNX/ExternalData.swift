@@ -28,7 +28,7 @@ extension ModelDecoder {
         throw .formatError("the checksum '\(checksum)' is not 40 hexadecimal digits")
       }
     }
-    let byteCount = shape.count * elementType.byteSize
+    let byteCount = elementType.fileByteCount(shape.count)
     let offset = try number(values["offset"], "offset") ?? 0
     let length = try number(values["length"], "length") ?? byteCount
     guard length == byteCount else {

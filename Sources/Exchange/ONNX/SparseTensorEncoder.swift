@@ -5,7 +5,7 @@ import Tensors
 extension Initializer {
   /// Whether the file gets only the elements that are not zero.
   var isWrittenSparse: Bool {
-    isSparse && tensor.elementType != .string
+    isSparse && tensor.elementType != .string && !tensor.elementType.isPacked
       && tensor.byteCount == tensor.count * tensor.elementType.byteSize
   }
 }

@@ -114,37 +114,60 @@ extension ModelDecoder {
       return try source.tensor(elementType, shape, at: raw)
     }
     let expected = Self.dataField(elementType)
+    let entryCount = Self.entryCount(elementType, shape.count)
     let found = fields.typedCounts[expected.number] ?? 0
     if let other = fields.typedCounts.keys.first, other != expected.number {
       throw .formatError("\(elementType.name) belongs into \(expected.name), not field \(other)")
     }
-    guard found == shape.count else {
+    guard found == entryCount else {
       throw .formatError(
-        "shape \(shape) takes \(shape.count) elements, \(expected.name) has \(found)")
+        "shape \(shape) takes \(entryCount) elements, \(expected.name) has \(found)")
     }
     if let packed = fields.packed, fields.packedRunCount == 1,
       expected.number == 4 || expected.number == 10
     {
       return try source.tensor(elementType, shape, at: packed)
     }
-    let tensor = try Tensor(uninitialized: elementType, shape)
-    var filler = TensorFiller(tensor)
+    let entryType = Self.entryType(elementType)
+    let entries = try Tensor(
+      uninitialized: entryType, entryType == elementType ? shape : Shape([entryCount]))
+    var filler = TensorFiller(entries, of: elementType)
     var reader = message
     while let field = try reader.next() {
       if field.number == expected.number { try filler.add(field, reader) }
     }
-    return tensor
+    if entryType == elementType { return entries }
+    if elementType.isPacked { return try Tensor(unpacking: entries.base, elementType, shape) }
+    return Tensor(
+      elementType: elementType, shape: shape, storage: entries.storage, base: entries.base)
+  }
+
+  /// Entries that a data field has for `count` elements: a complex number takes two, elements of 2
+  /// and 4 bits share one.
+  private static func entryCount(_ type: ElementType, _ count: Int) -> Int {
+    if type.isComplex { return 2 * count }
+    return entryType(type) == type ? count : type.fileByteCount(count)
+  }
+
+  /// The type of an entry: that of the elements unless an entry is half of one or several.
+  private static func entryType(_ type: ElementType) -> ElementType {
+    switch type {
+    case .complex64: .float32
+    case .complex128: .float64
+    case .int2, .uint2, .int4, .uint4, .float4e2m1: .uint8
+    default: type
+    }
   }
 
   /// The field that holds elements of a type when they are not raw.
   private static func dataField(_ type: ElementType) -> (number: Int, name: String) {
     switch type {
-    case .float32: (4, "float_data")
+    case .float32, .complex64: (4, "float_data")
     case .string: (6, "string_data")
     case .int64: (7, "int64_data")
-    case .float64: (10, "double_data")
+    case .float64, .complex128: (10, "double_data")
     case .uint32, .uint64: (11, "uint64_data")
-    case .int8, .int16, .int32, .uint8, .uint16, .bool, .float16, .bfloat16: (5, "int32_data")
+    default: (5, "int32_data")
     }
   }
 }

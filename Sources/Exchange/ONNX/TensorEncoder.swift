@@ -22,7 +22,7 @@ struct ExternalLayout {
   mutating func add(_ tensor: Tensor) -> Int {
     let offset = (byteCount + Self.alignment - 1) / Self.alignment * Self.alignment
     tensors.append((tensor, offset))
-    byteCount = offset + tensor.byteCount
+    byteCount = offset + tensor.fileByteCount
     return offset
   }
 
@@ -35,8 +35,17 @@ struct ExternalLayout {
     var position = 0
     for (tensor, offset) in tensors {
       try body(UnsafeRawBufferPointer(start: zeros.base, count: offset - position))
-      try body(tensor.bytes)
-      position = offset + tensor.byteCount
+      if let packed = tensor.packedBytes {
+        let result = packed.withUnsafeBytes { bytes -> Result<Void, StackLensError> in
+          do throws(StackLensError) { return .success(try body(bytes)) } catch {
+            return .failure(error)
+          }
+        }
+        try result.get()
+      } else {
+        try body(tensor.bytes)
+      }
+      position = offset + tensor.fileByteCount
     }
   }
 }
@@ -53,13 +62,14 @@ extension ModelEncoder {
       external = layout
       return self.external(initializer, layout.fileName, offset)
     }
-    guard let place, tensor.byteCount >= Self.alignedByteCount, tensor.elementType != .string
+    guard let place, tensor.byteCount >= Self.alignedByteCount, tensor.elementType != .string,
+      !tensor.elementType.isPacked
     else { return self.tensor(initializer, padding: 0) }
     var message = self.tensor(initializer, padding: 0)
     for padding in 0..<Self.alignment {
       message = self.tensor(initializer, padding: padding)
       let start = place + 1 + WireWriter.size(UInt64(message.byteCount))
-      if (start + message.byteCount - tensor.byteCount) % Self.alignment == 0 { break }
+      if (start + message.byteCount - tensor.fileByteCount) % Self.alignment == 0 { break }
     }
     return message
   }
@@ -98,7 +108,7 @@ extension ModelEncoder {
     var writer = header(initializer, padding: 0)
     writer.message(13, keyValue(KeyValue("location", fileName)))
     writer.message(13, keyValue(KeyValue("offset", "\(offset)")))
-    writer.message(13, keyValue(KeyValue("length", "\(initializer.tensor.byteCount)")))
+    writer.message(13, keyValue(KeyValue("length", "\(initializer.tensor.fileByteCount)")))
     writer.integer(14, 1)
     return writer
   }

@@ -4,9 +4,14 @@ import Tensors
 /// Writes the elements of typed data fields into a tensor whose count was checked before.
 struct TensorFiller {
   private let tensor: Tensor
+  private let elementType: ElementType
   private var index = 0
 
-  init(_ tensor: Tensor) { self.tensor = tensor }
+  /// - Parameter elementType: what the file calls the elements; `tensor` may hold pieces of them.
+  init(_ tensor: Tensor, of elementType: ElementType) {
+    self.tensor = tensor
+    self.elementType = elementType
+  }
 
   /// Adds the elements of one field: one element, or a packed run.
   mutating func add(_ field: WireField, _ reader: WireReader) throws(StackLensError) {
@@ -33,6 +38,7 @@ struct TensorFiller {
 
   private mutating func store(bits: UInt64) throws(StackLensError) {
     switch tensor.elementType {
+    case .uint8 where elementType != .uint8: try store(byte: Int32(truncatingIfNeeded: bits))
     case .int64: try store(Int64(bitPattern: bits))
     case .uint64: try store(bits)
     case .uint32: try store(exactly(bits, as: UInt32.self))
@@ -43,9 +49,19 @@ struct TensorFiller {
     case .int8: try store(exactly(Int32(truncatingIfNeeded: bits), as: Int8.self))
     case .uint16: try store(exactly(Int32(truncatingIfNeeded: bits), as: UInt16.self))
     case .uint8: try store(exactly(Int32(truncatingIfNeeded: bits), as: UInt8.self))
-    case .float32, .float64, .string:
+    case .float32, .float64, .complex64, .complex128, .string:
       throw .formatError("integers where \(tensor.elementType.name) is expected")
+    default: try store(byte: Int32(truncatingIfNeeded: bits))
     }
+  }
+
+  /// Bits of at most a byte, which may have been written as a signed number.
+  private mutating func store(byte value: Int32) throws(StackLensError) {
+    guard value >= -128, value <= 255 else {
+      throw .formatError("element \(index) is \(value), which is more than a byte")
+    }
+    let mask = UInt8(truncatingIfNeeded: 1 << tensor.elementType.bitWidth - 1)
+    try store(UInt8(truncatingIfNeeded: value) & mask)
   }
 
   private func exactly<Wide: FixedWidthInteger, Narrow: FixedWidthInteger>(

@@ -97,8 +97,8 @@ struct WireWriter {
   /// The elements of a tensor, which holds no strings.
   mutating func elements(_ field: Int, _ tensor: Tensor) {
     tag(field, 2)
-    varint(UInt64(tensor.byteCount))
-    append(tensor)
+    varint(UInt64(tensor.fileByteCount))
+    if let packed = tensor.packedBytes { append(packed) } else { append(tensor) }
   }
 
   // Bytes ------------------------------------------------------------------------------------

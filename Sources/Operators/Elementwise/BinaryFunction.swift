@@ -115,7 +115,7 @@ extension BinaryFunction {
     case .uint32: integerRow(UInt32.self, row)
     case .uint64: integerRow(UInt64.self, row)
     case .bool: logicalRow(row)
-    case .string: break
+    default: break
     }
   }
 

@@ -12,10 +12,12 @@ extension OperatorDefinition {
     ],
     infer: { (context) throws(StackLensError) in
       let code = try context.int("to")
-      guard let narrow = Int32(exactly: code), let type = ElementType(rawValue: narrow) else {
+      guard let narrow = Int32(exactly: code), let type = ElementType(rawValue: narrow),
+        !type.isComplex
+      else {
         throw .unsupported("Cast to the element type with number \(code)")
       }
-      return [TensorType(type, try context.input(0).shape)]
+      return [TensorType(type, try context.input(0, oneOf: castTypes).shape)]
     },
     execution: .kernels([.reference(prepareCast)]),
     lift: { (node, opset, _) throws(StackLensError) in
@@ -34,7 +36,8 @@ extension OperatorDefinition {
       Sample([.random(.int64, [600], low: -900, high: 900)], ["to": .int(1)]),
       Sample([.floats(0, 3)], ["to": .int(11)]), Sample([.floats()], ["to": .int(10)]),
       Sample([.random(.int32, [4], low: -9, high: 9)], ["to": .int(8)]),
-      Sample([.floats(2, 2)], ["to": .int(9)]),
+      Sample([.floats(2, 2)], ["to": .int(9)]), Sample([.floats(3, 5)], ["to": .int(17)]),
+      Sample([.random(.int4, [7], low: -8, high: 8)], ["to": .int(1)]),
     ])
 
   /// Cast to the element type of the second input. ONNX CastLike-25.
@@ -42,7 +45,8 @@ extension OperatorDefinition {
     "CastLike", versions: [15, 19, 21, 23, 24, 25], inputs: 2...2,
     attributes: [.int("saturate", default: 1), .string("round_mode", default: "up")],
     infer: { (context) throws(StackLensError) in
-      [TensorType(try context.input(1).elementType, try context.input(0).shape)]
+      let type = try context.input(1, oneOf: castTypes).elementType
+      return [TensorType(type, try context.input(0, oneOf: castTypes).shape)]
     },
     execution: .kernels([.reference(prepareCast)]),
     lower: { (node, opset, rewriter) throws(StackLensError) in
@@ -63,21 +67,36 @@ extension OperatorDefinition {
       Sample([.random(.bool, [4], low: 0, high: 2), .floats(0)]),
     ])
 
+  private static let castTypes = ElementType.allCases.filter { !$0.isComplex }
+
+  /// How a cast brings values into 8-bit floats.
+  private static func rounding(
+    _ preparation: Preparation
+  ) throws(StackLensError) -> SmallFloatRounding {
+    let name = try preparation.string("round_mode")
+    guard let mode = SmallFloatRounding.Mode(rawValue: name) else {
+      throw .invalidArgument(
+        "attribute 'round_mode' is '\(name)', expected 'up', 'down' or 'nearest'")
+    }
+    return SmallFloatRounding(saturates: try preparation.flag("saturate"), mode: mode)
+  }
+
   private static let prepareCast: Kernel.Prepare = { (preparation) throws(StackLensError) in
     let from = try preparation.input(0).elementType
     let to = preparation.outputs[0].elementType
+    let rounding = try rounding(preparation)
     return PreparedKernel { (run) throws(StackLensError) in
       let input = try run.input(0)
       let (x, y) = (input.base, run.outputs[0].base)
       if to == .string {
-        writeNumbers(input, y.assumingMemoryBound(to: String.self))
+        try writeNumbers(input, y.assumingMemoryBound(to: String.self))
       } else if from == .string {
-        try readNumbers(input, run.outputs[0])
+        try readNumbers(input, run.outputs[0], rounding)
       } else {
         run.parallel.ranges(input.count, grain: cheapGrain) { range in
           convertElements(
             x + range.lowerBound * from.byteSize, from, y + range.lowerBound * to.byteSize, to,
-            range.count)
+            range.count, rounding)
         }
       }
     }

@@ -2,7 +2,15 @@ import Base
 import Tensors
 
 /// Writes every element as the shortest text that reads back as the same value.
-func writeNumbers(_ input: Tensor, _ target: UnsafeMutablePointer<String>) {
+func writeNumbers(
+  _ input: Tensor, _ target: UnsafeMutablePointer<String>
+) throws(StackLensError) {
+  let carrier = input.elementType.carrier
+  guard carrier == input.elementType else {
+    let carried = try Tensor(uninitialized: carrier, input.shape)
+    convertElements(input.base, input.elementType, carried.base, carrier, input.count)
+    return try writeNumbers(carried, target)
+  }
   func each<T>(_: T.Type, _ text: (T) -> String) {
     let values = input.base.assumingMemoryBound(to: T.self)
     for i in 0..<input.count { target[i] = text(values[i]) }
@@ -23,6 +31,7 @@ func writeNumbers(_ input: Tensor, _ target: UnsafeMutablePointer<String>) {
   case .uint64: whole(UInt64.self)
   case .bool: each(Bool.self) { $0 ? "True" : "False" }
   case .string: each(String.self) { $0 }
+  default: throw .typeMismatch("cannot write \(input.elementType.name) as texts")
   }
 }
 
@@ -34,20 +43,22 @@ private func realText<T: BinaryFloatingPoint>(_ value: T, _ text: String) -> Str
 
 /// Reads every string as a number of the output's type.
 /// - Throws: `.invalidArgument` naming the first string that is no number.
-func readNumbers(_ input: Tensor, _ output: Tensor) throws(StackLensError) {
+func readNumbers(
+  _ input: Tensor, _ output: Tensor, _ rounding: SmallFloatRounding
+) throws(StackLensError) {
   let strings = input.base.assumingMemoryBound(to: String.self)
   let type = output.elementType
   for i in 0..<input.count {
     let text = trimmed(strings[i])
     let target = output.base + i * type.byteSize
     if type.isInteger, let value = Int64(text) {
-      withUnsafeBytes(of: value) { store($0, .int64, target, type) }
+      withUnsafeBytes(of: value) { store($0, .int64, target, type, rounding) }
     } else if type == .uint64, let value = UInt64(text) {
-      withUnsafeBytes(of: value) { store($0, .uint64, target, type) }
+      withUnsafeBytes(of: value) { store($0, .uint64, target, type, rounding) }
     } else if type == .float32, let value = Float(text) {
-      withUnsafeBytes(of: value) { store($0, .float32, target, type) }
+      withUnsafeBytes(of: value) { store($0, .float32, target, type, rounding) }
     } else if let value = Double(text) ?? truth(text) {
-      withUnsafeBytes(of: value) { store($0, .float64, target, type) }
+      withUnsafeBytes(of: value) { store($0, .float64, target, type, rounding) }
     } else {
       throw .invalidArgument("'\(strings[i].prefix(64))' at index \(i) is not a number")
     }
@@ -56,10 +67,10 @@ func readNumbers(_ input: Tensor, _ output: Tensor) throws(StackLensError) {
 
 private func store(
   _ source: UnsafeRawBufferPointer, _ from: ElementType, _ target: UnsafeMutableRawPointer,
-  _ type: ElementType
+  _ type: ElementType, _ rounding: SmallFloatRounding
 ) {
   guard let source = source.baseAddress else { return }
-  convertElements(source, from, target, type, 1)
+  convertElements(source, from, target, type, 1, rounding)
 }
 
 private func truth(_ text: Substring) -> Double? {

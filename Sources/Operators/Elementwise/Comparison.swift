@@ -22,6 +22,7 @@ enum Comparison: Sendable {
     case .uint64: compare(UInt64.self, row)
     case .bool: compare(Bool.self, row) { $0 ? UInt8(1) : 0 }
     case .string: compare(String.self, row)
+    default: break
     }
   }
 
@@ -44,7 +45,7 @@ enum Comparison: Sendable {
 extension OperatorTable {
   /// Element-wise relations with NumPy broadcasting; NaN compares false with everything.
   static let comparisons: [OperatorDefinition] = [
-    .comparison("Equal", [1, 7, 11, 13, 19], .equal, on: ElementType.allCases),
+    .comparison("Equal", [1, 7, 11, 13, 19], .equal, on: ElementType.numbers + [.bool, .string]),
     .comparison("Greater", [1, 7, 9, 13], .greater),
     .comparison(
       "GreaterOrEqual", [12, 16], .greaterOrEqual, lower: lowerOrEqual("Greater")),
@@ -82,6 +83,6 @@ extension OperatorDefinition {
         }
       ]),
       lift: liftBroadcast, lower: lower,
-      samples: binarySamples(types == ElementType.allCases ? [.int64, .bool] : types))
+      samples: binarySamples(types.contains(.bool) ? [.int64, .bool] : types))
   }
 }

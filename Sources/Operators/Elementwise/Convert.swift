@@ -2,16 +2,27 @@ import Base
 import Tensors
 
 /// Converts `count` numbers or truth values from one element type to another. Fractions are cut
-/// towards zero, integers keep their low bits, reals round to nearest even, and true is 1.
+/// towards zero, integers keep their low bits, reals round to nearest even, and true is 1. `rounding`
+/// is for floating-point types of at most 8 bits.
 func convertElements(
   _ source: UnsafeRawPointer, _ sourceType: ElementType, _ target: UnsafeMutableRawPointer,
-  _ targetType: ElementType, _ count: Int
+  _ targetType: ElementType, _ count: Int, _ rounding: SmallFloatRounding = SmallFloatRounding()
 ) {
   if sourceType == targetType {
     if sourceType != .string {
       target.copyMemory(from: source, byteCount: count * sourceType.byteSize)
     }
     return
+  }
+  if sourceType.carrier != sourceType {
+    return forEachCarried(source, sourceType, count) { start, carried, count in
+      convertElements(
+        carried, sourceType.carrier, target + start * targetType.byteSize, targetType, count,
+        rounding)
+    }
+  }
+  if targetType.carrier != targetType {
+    return storeCarried(source, sourceType, target, targetType, count, rounding)
   }
   switch (sourceType, targetType) {
   case (.float32, .float16), (.float32, .bfloat16):
@@ -33,7 +44,49 @@ func convertElements(
   case .uint16: fromWhole(UInt16.self, source, target, targetType, count)
   case .uint32: fromWhole(UInt32.self, source, target, targetType, count)
   case .uint64: fromWhole(UInt64.self, source, target, targetType, count)
-  case .string: break
+  default: break
+  }
+}
+
+extension ElementType {
+  /// The type that the values of this one are converted through; itself for types of 8 bits and more
+  /// that the processor knows.
+  var carrier: ElementType { smallIntegerCarrier ?? (isSmallFloat ? .float32 : self) }
+}
+
+/// Calls `body` with the elements of a small type in its carrier, some at a time.
+private func forEachCarried(
+  _ source: UnsafeRawPointer, _ type: ElementType, _ count: Int,
+  _ body: (_ start: Int, _ carried: UnsafeRawPointer, _ count: Int) -> Void
+) {
+  withUnsafeTemporaryAllocation(of: Float.self, capacity: chunkLength) { buffer in
+    guard let chunk = buffer.baseAddress else { return }
+    forEachChunk(count) { start, count in
+      if type.isSmallFloat {
+        type.smallFloats(source + start, to: chunk, count)
+      } else {
+        type.smallIntegers(source + start, to: UnsafeMutableRawPointer(chunk), count)
+      }
+      body(start, UnsafeRawPointer(chunk), count)
+    }
+  }
+}
+
+/// Converts to a small type from one that is none.
+private func storeCarried(
+  _ source: UnsafeRawPointer, _ sourceType: ElementType, _ target: UnsafeMutableRawPointer,
+  _ type: ElementType, _ count: Int, _ rounding: SmallFloatRounding
+) {
+  if !type.isSmallFloat {
+    convertElements(source, sourceType, target, type.carrier, count)
+    return type.storeSmallIntegers(target, to: target, count)
+  }
+  withUnsafeTemporaryAllocation(of: Double.self, capacity: chunkLength) { buffer in
+    guard let chunk = buffer.baseAddress else { return }
+    forEachChunk(count) { start, count in
+      convertElements(source + start * sourceType.byteSize, sourceType, chunk, .float64, count)
+      type.storeSmallFloats(chunk, to: target + start, count, rounding)
+    }
   }
 }
 
@@ -66,7 +119,7 @@ private func fromReal<S: RealElement>(
   case .uint32: each { UInt32(wrapping: $0.double) }
   case .uint64: each { UInt64(wrapping: $0.double) }
   case .bool: each { $0.double != 0 }
-  case .string: break
+  default: break
   }
 }
 
@@ -85,6 +138,6 @@ private func fromWhole<S: FixedWidthInteger>(
   case .int32, .uint32: each { UInt32(truncatingIfNeeded: $0) }
   case .int64, .uint64: each { UInt64(truncatingIfNeeded: $0) }
   case .bool: each { $0 != 0 }
-  case .string: break
+  default: break
   }
 }

@@ -9,8 +9,9 @@ extension OperatorDefinition {
     "Dropout", versions: [1, 6, 7, 10, 12, 13, 22], inputs: 1...3, outputs: 1...2,
     attributes: [.optional("seed", .int)],
     infer: { (context) throws(StackLensError) in
-      let type = try context.input(0, oneOf: ElementType.reals)
-      if context.hasInput(1), try context.input(1, oneOf: ElementType.reals).shape.count != 1 {
+      let types = ElementType.reals + ElementType.eightBitFloats
+      let type = try context.input(0, oneOf: types)
+      if context.hasInput(1), try context.input(1, oneOf: types).shape.count != 1 {
         throw .shapeMismatch("ratio is \(try context.input(1)), expected a scalar")
       }
       if context.hasInput(2), try context.input(2, oneOf: [.bool]).shape.count != 1 {
@@ -89,7 +90,16 @@ extension OperatorDefinition {
     case .float32: each(Float.self)
     case .float64: each(Double.self)
     case .float16: each(Float16.self)
-    default: each(BFloat16.self)
+    case .bfloat16: each(BFloat16.self)
+    default:
+      let values = type.smallFloatValues
+      let codes = x.assumingMemoryBound(to: UInt8.self)
+      forEachChunk(count) { start, count in
+        let kept = (start..<start + count).map {
+          mask[$0] ? Double(values[Int(codes[$0])]) * scale : 0
+        }
+        convertElements(kept, .float64, y + start, type, count)
+      }
     }
   }
 }
@@ -102,7 +112,7 @@ extension Tensor {
 
   /// The only element of a numeric tensor as Double; nil for anything else.
   var real: Double? {
-    guard elementType.isNumeric, count == 1 else { return nil }
+    guard elementType.isNumeric || elementType.isSmallFloat, count == 1 else { return nil }
     var value = 0.0
     withUnsafeMutableBytes(of: &value) { target in
       guard let target = target.baseAddress else { return }

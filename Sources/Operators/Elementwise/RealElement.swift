@@ -37,6 +37,17 @@ extension ElementType {
     .int8, .int16, .int32, .int64, .uint8, .uint16, .uint32, .uint64,
   ]
   static let numbers = reals + wholes
+  static let complexes: [ElementType] = [.complex64, .complex128]
+  /// What had element types before the small ones came: the constraint of most operators that move
+  /// data.
+  static let ordinary = numbers + complexes + [.bool, .string]
+
+  /// Floating-point types of 8 bits with a sign.
+  static let eightBitFloats: [ElementType] = [
+    .float8e4m3fn, .float8e4m3fnuz, .float8e5m2, .float8e5m2fnuz,
+  ]
+  static let smallFloats = eightBitFloats + [.float8e8m0, .float6e2m3, .float6e3m2, .float4e2m1]
+  static let smallIntegers: [ElementType] = [.int4, .uint4, .int2, .uint2]
 
   /// float16 and bfloat16, which fast kernels compute as float32.
   var isHalf: Bool { self == .float16 || self == .bfloat16 }

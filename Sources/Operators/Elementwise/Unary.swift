@@ -6,7 +6,8 @@ extension OperatorTable {
   static let elementwise: [OperatorDefinition] =
     unaryMath + activations + binaries + comparisons + variadics + random
     + [
-      .not, .bitwiseNot, .isNaN, .isInf, .identity, .whereSelect, .clip, .cast, .castLike, .dropout,
+      .not, .bitwiseNot, .isNaN, .isInf, .identity, .whereSelect, .clip, .cast, .castLike, .bitCast,
+      .dropout,
     ]
 
   /// y = f(x) without parameters, on the element types that the standard names.
@@ -136,18 +137,23 @@ extension OperatorDefinition {
     samples: [Sample([.floats(2, 3)]), Sample([.floats()])])
 
   private static func inferTest(_ context: Inference) throws(StackLensError) -> [TensorType] {
-    [TensorType(.bool, try context.input(0, oneOf: ElementType.reals).shape)]
+    let types = ElementType.reals + ElementType.eightBitFloats
+    return [TensorType(.bool, try context.input(0, oneOf: types).shape)]
   }
 
   private static func testKernel(
     _ type: ElementType, _ test: @escaping @Sendable (Double) -> Bool
   ) -> PreparedKernel? {
     switch type {
-    case .float32: mapKernel(Float.self, Bool.self, grain: cheapGrain) { test(Double($0)) }
-    case .float64: mapKernel(Double.self, Bool.self, grain: cheapGrain) { test($0) }
-    case .float16: mapKernel(Float16.self, Bool.self, grain: cheapGrain) { test($0.double) }
-    case .bfloat16: mapKernel(BFloat16.self, Bool.self, grain: cheapGrain) { test($0.double) }
-    default: nil
+    case .float32: return mapKernel(Float.self, Bool.self, grain: cheapGrain) { test(Double($0)) }
+    case .float64: return mapKernel(Double.self, Bool.self, grain: cheapGrain) { test($0) }
+    case .float16: return mapKernel(Float16.self, Bool.self, grain: cheapGrain) { test($0.double) }
+    case .bfloat16:
+      return mapKernel(BFloat16.self, Bool.self, grain: cheapGrain) { test($0.double) }
+    default:
+      // Each byte has one answer.
+      let answers = type.smallFloatValues.map { test(Double($0)) }
+      return mapKernel(UInt8.self, Bool.self, grain: cheapGrain) { answers[Int($0)] }
     }
   }
 }

@@ -36,7 +36,7 @@ extension UnaryFunction {
     case .uint16: return integerKernel(UInt16.self)
     case .uint32: return integerKernel(UInt32.self)
     case .uint64: return integerKernel(UInt64.self)
-    case .bool, .string: return nil
+    default: return nil
     }
   }
 

@@ -79,6 +79,6 @@ func integerElement(_ tensor: Tensor, at index: Int) -> Int? {
   case .bfloat16: return cut(Double(element(BFloat16.self).float))
   case .float32: return cut(Double(element(Float.self)))
   case .float64: return cut(element(Double.self))
-  case .bool, .string: return nil
+  default: return nil
   }
 }

@@ -2,8 +2,8 @@ import Base
 import Tensors
 
 /// Integers that order like the elements they stand for and are equal where those are: -0 equals
-/// 0, all NaN are one and above everything, strings order by their UTF-8 bytes. Selection and
-/// sorting work on these whatever the element type.
+/// 0, all NaN are one and above everything, strings order by their UTF-8 bytes, complex numbers by
+/// their real parts first. Selection and sorting work on these whatever the element type.
 struct OrderKeys {
   let tensor: Tensor
 
@@ -22,13 +22,19 @@ struct OrderKeys {
     case .uint16: copy(UInt16.self, target, start, step) { Int64($0) }
     case .uint32: copy(UInt32.self, target, start, step) { Int64($0) }
     case .uint64: copy(UInt64.self, target, start, step) { Int64(bitPattern: $0 ^ (1 << 63)) }
-    case .string: preconditionFailure("strings have keys only all together")
+    default: preconditionFailure("\(tensor.elementType.name) has no keys of single elements")
     }
   }
 
   /// The keys of all elements.
   func all() -> [Int64] {
-    guard tensor.elementType != .string else { return stringKeys() }
+    switch tensor.elementType {
+    case .string: return stringKeys()
+    case .complex64: return pairKeys(Complex64.self) { (Self.key($0.real), Self.key($0.imaginary)) }
+    case .complex128:
+      return pairKeys(Complex128.self) { (Self.key($0.real), Self.key($0.imaginary)) }
+    default: break
+    }
     return [Int64](unsafeUninitializedCapacity: tensor.count) { buffer, count in
       count = tensor.count
       write(to: UnsafeMutableBufferPointer(rebasing: buffer[..<count]), start: 0, step: 1)
@@ -59,13 +65,24 @@ struct OrderKeys {
   private func stringKeys() -> [Int64] {
     let strings = UnsafeBufferPointer(
       start: tensor.base.assumingMemoryBound(to: String.self), count: tensor.count)
-    let order = strings.indices.sorted {
-      strings[$0].utf8.lexicographicallyPrecedes(strings[$1].utf8)
-    }
-    var keys = [Int64](repeating: 0, count: strings.count)
+    return ranks { strings[$0].utf8.lexicographicallyPrecedes(strings[$1].utf8) }
+  }
+
+  private func pairKeys<Element>(
+    _: Element.Type, _ key: (Element) -> (Int64, Int64)
+  ) -> [Int64] {
+    let values = UnsafeBufferPointer(
+      start: tensor.base.assumingMemoryBound(to: Element.self), count: tensor.count)
+    let keys = values.map(key)
+    return ranks { keys[$0] < keys[$1] }
+  }
+
+  /// The place of each element among the different ones, in the given order.
+  private func ranks(_ precedes: (Int, Int) -> Bool) -> [Int64] {
+    let order = (0..<tensor.count).sorted(by: precedes)
+    var keys = [Int64](repeating: 0, count: order.count)
     for (previous, next) in zip(order, order.dropFirst()) {
-      let isSame = strings[previous].utf8.elementsEqual(strings[next].utf8)
-      keys[next] = keys[previous] + (isSame ? 0 : 1)
+      keys[next] = keys[previous] + (precedes(previous, next) ? 1 : 0)
     }
     return keys
   }

@@ -13,8 +13,11 @@ enum ScatterReduction: String {
       throw .invalidArgument(
         "attribute 'reduction' is '\(name)', expected none, add, mul, max or min")
     }
-    guard reduction == .none || type != .string else {
-      throw .typeMismatch("reduction '\(name)' is not defined for strings")
+    let isDefined =
+      reduction == .none || type.isNumeric || type == .bool
+      || type.isComplex && (reduction == .add || reduction == .mul)
+    guard isDefined else {
+      throw .typeMismatch("reduction '\(name)' is not defined for \(type.name)")
     }
     return reduction
   }
@@ -40,7 +43,9 @@ enum ScatterReduction: String {
     case .uint32: work.join(UInt32.self, self)
     case .uint64: work.join(UInt64.self, self)
     case .bool: work.join(Bool.self, self)
-    case .string: break
+    case .complex64: work.join(Complex64.self, self)
+    case .complex128: work.join(Complex128.self, self)
+    default: break
     }
   }
 }
@@ -130,6 +135,13 @@ extension BFloat16: Joinable {
   static func smaller(_ left: Self, _ right: Self) -> Self {
     Self(Float.smaller(left.float, right.float))
   }
+}
+
+extension Complex: Joinable {
+  static func sum(_ left: Self, _ right: Self) -> Self { left + right }
+  static func product(_ left: Self, _ right: Self) -> Self { left * right }
+  static func larger(_ left: Self, _ right: Self) -> Self { left }
+  static func smaller(_ left: Self, _ right: Self) -> Self { left }
 }
 
 extension Bool: Joinable {

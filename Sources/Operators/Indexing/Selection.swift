@@ -9,7 +9,7 @@ extension OperatorDefinition {
     "NonZero", versions: [9, 13], inputs: 1...1,
     infer: { (_) throws(StackLensError) in throw Inference.needsValue },
     execution: .evaluate { (context) throws(StackLensError) in
-      let input = try context.tensor(0)
+      let input = try context.tensor(0, oneOf: ElementType.ordinary)
       let found = nonZeroPlaces(input)
       let result = try Tensor(uninitialized: .int64, try Shape([input.rank, found.count]))
       let target = result.base.assumingMemoryBound(to: Int64.self)
@@ -207,5 +207,8 @@ private func nonZeroPlaces(_ tensor: Tensor) -> [Int] {
   case .float32: return places(Float.self) { $0 == 0 }
   case .int64, .uint64: return places(UInt64.self) { $0 == 0 }
   case .float64: return places(Double.self) { $0 == 0 }
+  case .complex64: return places(Complex64.self) { $0.real == 0 && $0.imaginary == 0 }
+  case .complex128: return places(Complex128.self) { $0.real == 0 && $0.imaginary == 0 }
+  default: return []
   }
 }

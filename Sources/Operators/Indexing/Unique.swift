@@ -10,7 +10,7 @@ extension OperatorDefinition {
     attributes: [.optional("axis", .int), .int("sorted", default: 1)],
     infer: { (_) throws(StackLensError) in throw Inference.needsValue },
     execution: .evaluate { (context) throws(StackLensError) in
-      let input = try context.tensor(0)
+      let input = try context.tensor(0, oneOf: ElementType.ordinary)
       var (blocks, extent, inner) = (1, input.count, 1)
       if context.has("axis") {
         let axis = try context.axis("axis", rank: input.rank)

@@ -5,7 +5,8 @@ import Tensors
 
 extension OperatorDefinition {
   /// y = saturate(round(x / scale) + zero point), halves to even; one scale, one for each index of an
-  /// axis, or one for each block. ONNX QuantizeLinear-28 for 8- and 16-bit integers.
+  /// axis, or one for each block. Floating-point types are rounded to instead. ONNX
+  /// QuantizeLinear-28.
   static let quantizeLinear = OperatorDefinition(
     "QuantizeLinear", versions: [10, 13, 19, 21, 23, 24, 25, 28], inputs: 2...3,
     attributes: [
@@ -14,7 +15,8 @@ extension OperatorDefinition {
     ],
     infer: { (context) throws(StackLensError) in
       let x = try context.input(0, oneOf: [.float32, .float16, .bfloat16, .int32])
-      let scale = try context.input(1, oneOf: [.float32, .float16, .bfloat16, .int32])
+      let scale = try context.input(
+        1, oneOf: [.float32, .float16, .bfloat16, .int32, .float8e8m0])
       _ = try QuantizationLayout(context, x: x.shape, scale: scale.shape)
       _ = try quotientType(context, scale.elementType)
       var type = try declaredType(context) ?? .uint8
@@ -37,10 +39,11 @@ extension OperatorDefinition {
     execution: .kernels([
       .reference { (preparation) throws(StackLensError) in
         switch preparation.outputs[0].elementType {
-        case .int8: return try quantizeKernel(Int8.self, preparation)
-        case .uint8: return try quantizeKernel(UInt8.self, preparation)
+        case .int8, .int4, .int2: return try quantizeKernel(Int8.self, preparation)
+        case .uint8, .uint4, .uint2: return try quantizeKernel(UInt8.self, preparation)
         case .int16: return try quantizeKernel(Int16.self, preparation)
-        default: return try quantizeKernel(UInt16.self, preparation)
+        case .uint16: return try quantizeKernel(UInt16.self, preparation)
+        default: return try quantizeToFloats(preparation)
         }
       }
     ]),
@@ -55,6 +58,13 @@ extension OperatorDefinition {
         [.floats(2, 6), .random(.float32, [2, 2], low: 0.01, high: 0.02)],
         ["block_size": .int(3), "axis": .int(-1)]),
       Sample([.floats(0, 3), .random(.float32, [], low: 0.01, high: 0.02)]),
+      Sample([
+        .floats(7), .random(.float32, [], low: 0.1, high: 0.2),
+        .random(.int4, [], low: -1, high: 2),
+      ]),
+      Sample(
+        [.floats(7), .random(.float32, [], low: 0.001, high: 0.002)],
+        ["output_dtype": .int(17), "saturate": .int(0)]),
     ])
 
   /// The type that attribute `output_dtype` names, nil for 0.
@@ -72,7 +82,7 @@ extension OperatorDefinition {
     _ view: some NodeView, _ scale: ElementType
   ) throws(StackLensError) -> ElementType {
     let code = try view.int("precision")
-    if code == 0 { return scale }
+    if code == 0 { return scale == .float8e8m0 ? .float32 : scale }
     guard let narrow = Int32(exactly: code), let type = ElementType(rawValue: narrow),
       [.float32, .float16, .bfloat16].contains(type)
     else { throw .unsupported("element type number \(code) in attribute 'precision'") }
@@ -111,7 +121,7 @@ extension OperatorDefinition {
 
   private static func quantizeKernel<Q: FixedWidthInteger & Sendable>(
     _ type: Q.Type, _ preparation: Preparation
-  ) throws(StackLensError) -> PreparedKernel {
+  ) throws(StackLensError) -> PreparedKernel? {
     let input = try preparation.input(0)
     let scaleType = try preparation.input(1)
     let layout = try QuantizationLayout(preparation, x: input.shape, scale: scaleType.shape)
@@ -120,17 +130,11 @@ extension OperatorDefinition {
     var plan = ScratchPlan()
     let room = try plan.reserve(
       input.elementType == .float32 ? 0 : input.shape.count, of: Float.self)
+    let type = preparation.outputs[0].elementType
+    guard let limits = type.smallIntegerRange else { return nil }
+    let (low, high) = (Float(limits.lowerBound), Float(limits.upperBound))
     return PreparedKernel(scratchByteCount: plan.byteCount) { (run) throws(StackLensError) in
-      let tensor = try run.input(0)
-      let x: UnsafePointer<Float>
-      if tensor.elementType == .int32 {
-        let target = (run.scratch + room).bindMemory(to: Float.self, capacity: tensor.count)
-        let values = tensor.base.assumingMemoryBound(to: Int32.self)
-        for i in 0..<tensor.count { target[i] = Float(values[i]) }
-        x = UnsafePointer(target)
-      } else {
-        x = Float.load(tensor, run.scratch + room)
-      }
+      let x = floats(try run.input(0), run.scratch + room)
       let y = run.outputs[0].base.assumingMemoryBound(to: Q.self)
       let scales = floatParameters(try run.input(1))
       let zeros = zeroPointParameters(hasZero ? try run.input(2) : nil).map { Float($0) }
@@ -142,29 +146,72 @@ extension OperatorDefinition {
           run.parallel.ranges(count, grain: 1 << 15) { range in
             if MemoryLayout<Q>.size == 1 {
               slk_quantise_f32(
-                x + start + range.lowerBound, range.count, scale, Int32(zero), Int32(Q.min),
-                Int32(Q.max),
+                x + start + range.lowerBound, range.count, scale, Int32(zero), limits.lowerBound,
+                limits.upperBound,
                 run.outputs[0].base.assumingMemoryBound(to: UInt8.self) + start + range.lowerBound)
               return
             }
             for i in range {
-              y[start + i] = quantized(x[start + i] / scale, zeroPoint: zero, as: Q.self)
+              y[start + i] = quantized(
+                x[start + i] / scale, zeroPoint: zero, low: low, high: high, as: Q.self)
             }
           }
           return
         }
         for i in 0..<count {
           let index = first + i * step
-          var quotient = x[start + i] / scales[index]
-          switch precision {
-          case .float16: quotient = Float(Float16(quotient))
-          case .bfloat16: quotient = BFloat16(quotient).float
-          default: break
-          }
-          y[start + i] = quantized(quotient, zeroPoint: zeros[index * zeroStep], as: Q.self)
+          let quotient = rounded(x[start + i] / scales[index], to: precision)
+          y[start + i] = quantized(
+            quotient, zeroPoint: zeros[index * zeroStep], low: low, high: high, as: Q.self)
         }
       }
+      if type.isPacked { type.storeSmallIntegers(y, to: y, run.outputs[0].count) }
     }
+  }
+
+  private static func quantizeToFloats(
+    _ preparation: Preparation
+  ) throws(StackLensError) -> PreparedKernel {
+    let input = try preparation.input(0)
+    let scaleType = try preparation.input(1)
+    let layout = try QuantizationLayout(preparation, x: input.shape, scale: scaleType.shape)
+    let precision = try quotientType(preparation, scaleType.elementType)
+    let rounding = SmallFloatRounding(saturates: try preparation.flag("saturate"))
+    let hasZero = preparation.hasInput(2)
+    var plan = ScratchPlan()
+    let room = try plan.reserve(
+      input.elementType == .float32 ? 0 : input.shape.count, of: Float.self)
+    let quotientRoom = try plan.reserve(input.shape.count, of: Double.self)
+    return PreparedKernel(scratchByteCount: plan.byteCount) { (run) throws(StackLensError) in
+      let x = floats(try run.input(0), run.scratch + room)
+      let quotients = (run.scratch + quotientRoom).assumingMemoryBound(to: Double.self)
+      let scales = floatParameters(try run.input(1))
+      let zeros = hasZero ? floatParameters(try run.input(2)) : [0]
+      let zeroStep = zeros.count > 1 ? 1 : 0
+      layout.forEachRun { start, count, first, step in
+        for i in 0..<count {
+          let index = first + i * step
+          let quotient = rounded(x[start + i] / scales[index], to: precision)
+          quotients[start + i] = Double(quotient + zeros[index * zeroStep])
+        }
+      }
+      let output = run.outputs[0]
+      run.parallel.ranges(output.count, grain: costlyGrain) { range in
+        output.elementType.storeSmallFloats(
+          quotients + range.lowerBound, to: output.base + range.lowerBound, range.count, rounding)
+      }
+    }
+  }
+
+  /// The elements as float32, in place where they are.
+  private static func floats(
+    _ tensor: Tensor, _ room: UnsafeMutableRawPointer
+  ) -> UnsafePointer<Float> {
+    if tensor.elementType != .float32 {
+      convertElements(tensor.base, tensor.elementType, room, .float32, tensor.count)
+    }
+    let base = tensor.elementType == .float32 ? tensor.base : room
+    return UnsafePointer(base.assumingMemoryBound(to: Float.self))
   }
 
   /// Quantises to uint8 with the range of the data, made to include 0; gives the values, the scale

@@ -2,7 +2,10 @@ import Base
 import Graphs
 import Tensors
 
-let quantizedTypes: [ElementType] = [.int8, .uint8, .int16, .uint16]
+/// The types that QuantizeLinear writes.
+let quantizedTypes: [ElementType] =
+  [.int8, .uint8, .int16, .uint16] + ElementType.smallIntegers
+  + ElementType.smallFloats.filter { $0 != .float8e8m0 }
 let byteTypes: [ElementType] = [.int8, .uint8]
 
 /// The nearest integer, halves to even, for |value| <= 2^20; what lies beyond is cut there and NaN
@@ -17,22 +20,31 @@ let byteTypes: [ElementType] = [.int8, .uint8]
 @inline(__always) func quantized<Q: FixedWidthInteger>(
   _ value: Float, zeroPoint: Float, as type: Q.Type
 ) -> Q {
+  quantized(value, zeroPoint: zeroPoint, low: Float(Q.min), high: Float(Q.max), as: type)
+}
+
+/// As above, saturated to the bounds, which `Q` can hold.
+@inline(__always) func quantized<Q: FixedWidthInteger>(
+  _ value: Float, zeroPoint: Float, low: Float, high: Float, as type: Q.Type
+) -> Q {
   let shifted = nearestInteger(value) + zeroPoint
-  let low = Float(Q.min)
-  let high = Float(Q.max)
   return Q(shifted > low ? (shifted < high ? shifted : high) : low)
+}
+
+/// `value` rounded to float16 or bfloat16; itself for any other type.
+@inline(__always) func rounded(_ value: Float, to type: ElementType) -> Float {
+  switch type {
+  case .float16: Float(Float16(value))
+  case .bfloat16: BFloat16(value).float
+  default: value
+  }
 }
 
 /// The elements of a small parameter tensor as Float.
 func floatParameters(_ tensor: Tensor) -> [Float] {
   [Float](unsafeUninitializedCapacity: tensor.count) { buffer, count in
     guard let base = buffer.baseAddress else { return }
-    if tensor.elementType == .int32 {
-      let values = tensor.base.assumingMemoryBound(to: Int32.self)
-      for i in 0..<tensor.count { base[i] = Float(values[i]) }
-    } else {
-      Float.widen(tensor.base, tensor.elementType, tensor.count, to: base)
-    }
+    convertElements(tensor.base, tensor.elementType, base, .float32, tensor.count)
     count = tensor.count
   }
 }
@@ -42,7 +54,7 @@ func zeroPointParameters(_ tensor: Tensor?) -> [Int32] {
   guard let tensor else { return [0] }
   return [Int32](unsafeUninitializedCapacity: tensor.count) { buffer, count in
     guard let base = buffer.baseAddress else { return }
-    widenIntegers(tensor.base, tensor.elementType, tensor.count, to: base)
+    convertElements(tensor.base, tensor.elementType, base, .int32, tensor.count)
     count = tensor.count
   }
 }

@@ -298,7 +298,7 @@ extension Tensor {
     case .uint32: store(UInt32.self)
     case .int64: store(Int64.self)
     case .uint64: store(UInt64.self)
-    case .bool, .string: break
+    default: break
     }
   }
 }

@@ -101,7 +101,9 @@ extension OperatorDefinition {
         }
         type = found
       }
-      guard type != .string else { throw .typeMismatch("EyeLike cannot make strings") }
+      guard type.isNumeric || type == .bool else {
+        throw .typeMismatch("EyeLike cannot make \(type.name)")
+      }
       return [TensorType(type, input.shape)]
     },
     execution: .kernels([
@@ -169,17 +171,9 @@ private func fillValue(_ view: some NodeView) throws(StackLensError) -> Tensor {
   return value
 }
 
-/// The number one of an element type.
+/// The number one of an element type that is no string.
 private func one(_ type: ElementType) throws(StackLensError) -> Tensor {
-  switch type {
-  case .float32: try Tensor(scalar: Float(1))
-  case .float64: try Tensor(scalar: Double(1))
-  case .float16: try Tensor(scalar: Float16(1))
-  case .bfloat16: try Tensor(scalar: BFloat16(1))
-  case .uint8, .int8, .bool: try Tensor(scalar: UInt8(1))
-  case .uint16, .int16: try Tensor(scalar: UInt16(1))
-  case .uint32, .int32: try Tensor(scalar: UInt32(1))
-  case .uint64, .int64: try Tensor(scalar: UInt64(1))
-  case .string: throw .typeMismatch("strings have no one")
-  }
+  let (source, result) = (try Tensor(scalar: UInt8(1)), try Tensor(zeros: type, .scalar))
+  convertElements(source.base, .uint8, result.base, type, 1)
+  return result
 }

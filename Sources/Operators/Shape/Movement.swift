@@ -7,14 +7,15 @@ protocol WidthWork {
 }
 
 extension ElementType {
-  /// Runs `work` with an unsigned integer as wide as the element, or with String.
+  /// Runs `work` with a plain type as wide as the element, or with String.
   func byWidth(_ work: some WidthWork) {
-    switch self {
-    case .string: work(String.self)
-    case .uint8, .int8, .bool: work(UInt8.self)
-    case .uint16, .int16, .float16, .bfloat16: work(UInt16.self)
-    case .float32, .int32, .uint32: work(UInt32.self)
-    case .int64, .uint64, .float64: work(UInt64.self)
+    switch byteSize {
+    case _ where self == .string: work(String.self)
+    case 1: work(UInt8.self)
+    case 2: work(UInt16.self)
+    case 4: work(UInt32.self)
+    case 8: work(UInt64.self)
+    default: work(Complex128.self)
     }
   }
 }

@@ -120,7 +120,7 @@ struct StridedCopy: Sendable {
           let count = min(width, columns.extent - strip * width)
           strip = strip + 1 == strips ? 0 : strip + 1
           let (from, to) = (read + source, write + target)
-          if Element.self != String.self && rows.source > 0 && columns.target > 0 {
+          if MemoryLayout<Element>.size <= 8 && rows.source > 0 && columns.target > 0 {
             return slk_transpose(
               from, rows.source, to, columns.target, rows.extent, count,
               MemoryLayout<Element>.size)

@@ -20,14 +20,13 @@ from .errors import InvalidArgumentError, ShapeError, TypeMismatchError, Unsuppo
 __all__ = ["Tensor", "from_dlpack"]
 
 try:
-    from ml_dtypes import bfloat16 as _bfloat16
+    import ml_dtypes as _ml_dtypes
 except ImportError:
-    _bfloat16 = None
+    _ml_dtypes = None
 
 STRING = 8
-BFLOAT16 = 16
 
-#: Names of element types by their ONNX number, in NumPy's spelling.
+#: Names of element types by their ONNX number, in the spelling of NumPy and ml_dtypes.
 TYPE_NAMES: dict[int, str] = {
     1: "float32",
     2: "uint8",
@@ -42,21 +41,42 @@ TYPE_NAMES: dict[int, str] = {
     11: "float64",
     12: "uint32",
     13: "uint64",
+    14: "complex64",
+    15: "complex128",
     16: "bfloat16",
+    17: "float8_e4m3fn",
+    18: "float8_e4m3fnuz",
+    19: "float8_e5m2",
+    20: "float8_e5m2fnuz",
+    21: "uint4",
+    22: "int4",
+    23: "float4_e2m1fn",
+    24: "float8_e8m0fnu",
+    25: "uint2",
+    26: "int2",
+    27: "float6_e2m3fn",
+    28: "float6_e3m2fn",
 }
 _TYPES = {name: number for number, name in TYPE_NAMES.items()}
 
-# What an array of the type looks like in memory; without ml_dtypes, bfloat16 shows as its bits.
+BFLOAT16 = _TYPES["bfloat16"]
+
+# Types that NumPy knows through ml_dtypes alone; without it, arrays of them show their bits.
+_EXTENSIONS: dict[int, Optional[np.dtype[Any]]] = {
+    number: np.dtype(getattr(_ml_dtypes, name)) if hasattr(_ml_dtypes, name) else None
+    for number, name in TYPE_NAMES.items()
+    if number >= BFLOAT16
+}
+
+# What an array of the type looks like in memory.
 _STORED: dict[int, np.dtype[Any]] = {
-    number: np.dtype("uint16" if number == BFLOAT16 else name)
+    number: np.dtype("uint16" if number == BFLOAT16 else "uint8" if number in _EXTENSIONS else name)
     for number, name in TYPE_NAMES.items()
     if number != STRING
 }
 _NUMBER_OF: dict[np.dtype[Any], int] = {
-    dtype: number for number, dtype in _STORED.items() if number != BFLOAT16
-}
-if _bfloat16 is not None:
-    _NUMBER_OF[np.dtype(_bfloat16)] = BFLOAT16
+    dtype: number for number, dtype in _STORED.items() if number not in _EXTENSIONS
+} | {dtype: number for number, dtype in _EXTENSIONS.items() if dtype is not None}
 
 _KIND_TENSOR, _KIND_SEQUENCE, _KIND_MAP, _KIND_NONE = range(4)
 
@@ -120,7 +140,9 @@ def as_array(value: ArrayLike) -> np.ndarray:
         array = np.asarray(value)
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
-    if not array.flags.c_contiguous or not array.flags.aligned:
+    flags = array.flags
+    is_aligned = flags.aligned and (array.dtype != np.complex64 or array.ctypes.data % 8 == 0)
+    if not flags.c_contiguous or not is_aligned:
         array = array.copy(order="C")
     return array
 
@@ -222,7 +244,8 @@ class Tensor:
         The elements. A C-contiguous, aligned array in native byte order is shared and must not
         change while the tensor lives; anything else is copied.
     dtype : str, optional
-        An element type, for ``"bfloat16"`` held as ``uint16`` bits, or to convert.
+        An element type to convert to. For types that NumPy itself does not know, such as
+        ``"bfloat16"`` and ``"int4"``, an array of unsigned integers of the same size holds the bits.
 
     Examples
     --------
@@ -242,14 +265,15 @@ class Tensor:
         source = array if isinstance(array, Tensor) else as_array(array)
         if dtype is not None and dtype not in _TYPES:
             raise TypeMismatchError(f"there is no element type '{dtype}'")
-        if dtype == "bfloat16" and isinstance(source, np.ndarray) and source.dtype == np.uint16:
-            handle: c_void_p = _wrapped(source, BFLOAT16)
+        number = _TYPES.get(dtype or "")
+        if number in _EXTENSIONS and getattr(source, "dtype", None) == _STORED[number]:
+            handle: c_void_p = _wrapped(source, number)
             lent: Optional[np.ndarray] = source
         else:
-            if dtype not in (None, "str"):
-                wanted = _bfloat16 if dtype == "bfloat16" else np.dtype(dtype)
+            if number not in (None, STRING):
+                wanted = _EXTENSIONS[number] if number in _EXTENSIONS else _STORED[number]
                 if wanted is None:
-                    raise UnsupportedError("converting to bfloat16 needs the package ml_dtypes")
+                    raise UnsupportedError(f"converting to {dtype} needs the package ml_dtypes")
                 source = np.asarray(source).astype(wanted, copy=False)
             handle, lent = new_handle(source)
         self._adopt(handle, lent)
@@ -307,9 +331,8 @@ class Tensor:
             array = np.empty(self.shape, dtype=_STORED[self._number])
         else:
             array = np.asarray(_Memory(self, writable))
-        if self._number == BFLOAT16 and _bfloat16 is not None:
-            array = array.view(_bfloat16)
-        return array
+        extension = _EXTENSIONS.get(self._number)
+        return array if extension is None else array.view(extension)
 
     def __array__(self, dtype: Any = None, copy: Optional[bool] = None) -> np.ndarray:
         array = self.numpy()
