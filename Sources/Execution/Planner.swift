@@ -82,7 +82,7 @@ struct Planner {
     }
     if try fold(step, values: values, outputTypes: outputTypes) { return .folded }
     for (slot, type) in zip(step.outputs, outputTypes) where slot >= 0 { types[slot] = type }
-    if case .view = step.definition.execution {
+    if step.definition.execution.sharesInput {
       root[step.outputs[0]] = root[step.inputs[0]]
       places[step.outputs[0]] = .alias(of: step.inputs[0], outputTypes[0].shape)
       return .view

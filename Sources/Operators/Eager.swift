@@ -23,7 +23,10 @@ extension OperatorDefinition {
       return try evaluateComposition(
         node, inputs, parallel: parallel, memoryLimit: memoryLimit, subgraphs: subgraphs)
     }
-    if name == "Identity", case .some(let only) = inputs.first ?? nil { return [only] }
+    if case .pass = execution {
+      guard let value = inputs.first ?? nil else { throw .invalidArgument("input 0 is missing") }
+      return [value]
+    }
     var tensors: [Tensor?] = []
     for (index, value) in inputs.enumerated() {
       do throws(StackLensError) { tensors.append(try value?.tensor()) } catch {

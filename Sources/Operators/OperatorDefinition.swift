@@ -128,12 +128,22 @@ public enum Execution: Sendable {
   case kernels([Kernel])
   /// Output 0 is input 0 under the type that `infer` gave: no data moves.
   case view
+  /// Output 0 is input 0, a value of any kind.
+  case pass
   /// Makes its outputs itself: their sizes depend on the data, they are no tensors, or it runs
   /// subgraphs. `infer` is not called.
   case evaluate(@Sendable (Evaluation) throws(StackLensError) -> [Value])
   /// Always stands for other operators, which `lift` gives: import and export never leave such a
   /// node in a graph, and the eager call runs what it stands for. `infer` is not called.
   case lifted
+
+  /// Whether an output tensor is the input's memory.
+  public var sharesInput: Bool {
+    switch self {
+    case .view, .pass: true
+    case .kernels, .evaluate, .lifted: false
+    }
+  }
 }
 
 /// One implementation of an operator.
