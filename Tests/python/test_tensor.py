@@ -21,7 +21,7 @@ def test_numpy_arrays_are_shared(dtype: str) -> None:
     assert back.dtype == array.dtype
     assert np.shares_memory(back, array)
     assert not back.flags.writeable
-    np.testing.assert_array_equal(back, array)
+    assert back.tobytes() == array.tobytes()
 
 
 def test_the_source_lives_until_the_library_is_done() -> None:
@@ -123,7 +123,7 @@ def test_reshape_infers_one_extent_and_refuses_others() -> None:
 
 
 def test_unknown_types_are_refused() -> None:
-    with pytest.raises(stacklens.TypeMismatchError, match="complex"):
-        stacklens.Tensor(np.ones(2, dtype=complex))
+    with pytest.raises(stacklens.TypeMismatchError, match="datetime"):
+        stacklens.Tensor(np.zeros(2, dtype="datetime64[s]"))
     with pytest.raises(stacklens.TypeMismatchError, match="float80"):
         stacklens.Tensor([1], dtype="float80")
