@@ -4,7 +4,7 @@ import Tensors
 /// A value inside a graph under construction.
 public struct Edge: Sendable {
   public let name: String
-  let builder: GraphBuilder
+  package let builder: GraphBuilder
 }
 
 /// Builds a graph node by node:
@@ -23,7 +23,14 @@ public final class GraphBuilder: @unchecked Sendable {  // used by one thread at
   private var counts: [String: Int] = [:]
   private var prefix: [String] = []
 
-  public init(_ name: String) { graph = Graph(name: name) }
+  /// - Parameter prefix: what the names of nodes and unnamed constants start with.
+  public init(_ name: String, prefix: String? = nil) {
+    graph = Graph(name: name)
+    if let prefix { self.prefix = [prefix] }
+  }
+
+  /// A value of the graph that the nodes built here will become part of.
+  public func existing(_ name: String) -> Edge { Edge(name: name, builder: self) }
 
   public func input(_ name: String, _ type: ElementType, _ dims: [Dimension]?) -> Edge {
     graph.inputs.append(ValueInfo(name, .tensor(type, dims)))
@@ -34,6 +41,9 @@ public final class GraphBuilder: @unchecked Sendable {  // used by one thread at
     graph.initializers.append(Initializer(name, tensor))
     return Edge(name: name, builder: self)
   }
+
+  /// A constant with a name of its own.
+  public func constant(_ tensor: Tensor) -> Edge { constant(unique("constant"), tensor) }
 
   /// A rank-1 int64 constant, the form of shapes, axes and indices.
   public func ints(_ name: String, _ values: [Int64]) throws(StackLensError) -> Edge {

@@ -67,16 +67,21 @@ public struct Rewriter {
   private let prefix: String
   private var counter = 0
   private let isTaken: (String) -> Bool
+  /// The nodes before this one in its graph, in their newest forms, for operators that name
+  /// values of it.
+  package let nodes: [Node]
 
   /// - Parameters:
   ///   - prefix: what fresh names start with, usually the node's first output.
   ///   - constants: the value of a name, if it is an initialiser or a Constant node's output.
   ///   - types: the type of a name, as far as it is known.
+  ///   - nodes: what stands before the node in its graph.
   public init(
     prefix: String, constants: @escaping (String) -> Tensor?,
     types: @escaping (String) -> ValueType? = { _ in nil },
-    isTaken: @escaping (String) -> Bool
+    isTaken: @escaping (String) -> Bool, nodes: [Node] = []
   ) {
+    self.nodes = nodes
     self.prefix = prefix
     self.constants = constants
     self.types = types
@@ -98,6 +103,9 @@ public struct Rewriter {
     added.append(Initializer(name, tensor))
     return name
   }
+
+  /// Adds a constant that has its name already.
+  mutating func add(_ constant: Initializer) { added.append(constant) }
 
   /// Adds a rank-1 int64 constant and returns its name.
   public mutating func ints(

@@ -87,6 +87,19 @@ extension NodeView {
   }
 }
 
+/// A node and its definition: what a kernel keeps that reads attributes while it runs.
+struct NodeOptions: NodeView {
+  let node: Node
+  let definition: OperatorDefinition
+
+  init(node: Node, definition: OperatorDefinition) {
+    self.node = node
+    self.definition = definition
+  }
+
+  init(_ view: some NodeView) { self.init(node: view.node, definition: view.definition) }
+}
+
 /// What a shape rule sees: the node, the types of its inputs, and the values known so far.
 public struct Inference: NodeView {
   public let node: Node

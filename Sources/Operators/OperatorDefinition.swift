@@ -61,6 +61,8 @@ public struct OperatorDefinition: Sendable {
   public let inputCount: ClosedRange<Int>
   public let outputCount: ClosedRange<Int>
   public let attributes: [AttributeSpec]
+  /// Attributes that name values of the graph around the node.
+  public let nameAttributes: [String]
   /// Output types from input types; asks `Inference.value` for the values it depends on.
   public let infer: Infer
   public let execution: Execution
@@ -73,14 +75,18 @@ public struct OperatorDefinition: Sendable {
   public let lift: Convert?
   /// Turns a node of the newest form into nodes that `opset` allows. Nil: all forms write alike.
   public let lower: Convert?
+  /// How gradients flow back through the operator. Nil: it cannot be differentiated.
+  public let gradient: GradientRule?
   public let samples: [Sample]
 
   public init(
     _ name: String, domain: String = "", versions: [Int], inputs: ClosedRange<Int>,
     outputs: ClosedRange<Int> = 1...1, attributes: [AttributeSpec] = [],
+    nameAttributes: [String] = [],
     infer: @escaping Infer, execution: Execution, valueOfTypes: ValueOfTypes? = nil,
     isDeterministic: Bool = true,
-    lift: Convert? = nil, lower: Convert? = nil, samples: [Sample] = []
+    lift: Convert? = nil, lower: Convert? = nil, gradient: GradientRule? = nil,
+    samples: [Sample] = []
   ) {
     self.name = name
     self.domain = domain
@@ -88,12 +94,14 @@ public struct OperatorDefinition: Sendable {
     inputCount = inputs
     outputCount = outputs
     self.attributes = attributes
+    self.nameAttributes = nameAttributes
     self.infer = infer
     self.execution = execution
     self.valueOfTypes = valueOfTypes
     self.isDeterministic = isDeterministic
     self.lift = lift
     self.lower = lower
+    self.gradient = gradient
     self.samples = samples
   }
 }

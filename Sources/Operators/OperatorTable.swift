@@ -6,6 +6,9 @@ public enum OperatorTable {
   /// Every definition, in the order of the families.
   public static let all: [OperatorDefinition] = [
     contribGelu,
+    contributedAliases,
+    contributedKernels,
+    contributedProducts,
     controlFlow,
     convolution,
     elementwise,
@@ -13,6 +16,7 @@ public enum OperatorTable {
     former,
     indexing,
     linear,
+    loss,
     normalization,
     pooling,
     quantization,
@@ -21,6 +25,8 @@ public enum OperatorTable {
     resampling,
     sequence,
     shape,
+    signal,
+    training,
     trees,
   ].flatMap { $0 }
 

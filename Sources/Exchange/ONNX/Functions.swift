@@ -1,5 +1,6 @@
 import Base
 import Graphs
+import Operators
 import Tensors
 
 extension Importer {
@@ -66,6 +67,16 @@ extension Importer {
       }
       for index in node.outputs.indices {
         node.outputs[index] = try budget.spend(names[node.outputs[index]])
+      }
+      for key in OperatorTable.find(node.opType, domain: node.domain)?.nameAttributes ?? [] {
+        switch node.attributes[key] {
+        case .string(let name)?: node.attributes[key] = .string(try budget.spend(names[name]))
+        case .strings(let list)?:
+          var renamed: [String] = []
+          for name in list { renamed.append(try budget.spend(names[name])) }
+          node.attributes[key] = .strings(renamed)
+        default: break
+        }
       }
       for (key, value) in node.attributes {
         guard case .reference(let name, let kind) = value else { continue }

@@ -192,7 +192,8 @@ final class Importer {
     var rewriter = Rewriter(
       prefix: node.outputs.first { !$0.isEmpty } ?? node.opType,
       constants: { scope.constant($0) }, types: { scope.type($0) },
-      isTaken: { [self] in taken.contains($0) })
+      isTaken: { [self] in taken.contains($0) },
+      nodes: definition.nameAttributes.isEmpty ? [] : graph.nodes)
     let lifted = try lift(node, version, &rewriter)
     for constant in rewriter.added {
       graph.initializers.append(constant)

@@ -3,7 +3,9 @@ import Graphs
 import Tensors
 
 extension OperatorTable {
-  static let convolution: [OperatorDefinition] = [.conv, .fusedConv, .convTranspose]
+  static let convolution: [OperatorDefinition] = [
+    .conv, .fusedConv, .convTranspose, .deformConv, .col2Im,
+  ]
 }
 
 let convolutionAttributes: [AttributeSpec] = [

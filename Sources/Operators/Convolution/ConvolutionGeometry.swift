@@ -218,6 +218,7 @@ struct ConvolutionGeometry: Sendable {
   }
 
   private static func autoPad(_ view: some NodeView) throws(StackLensError) -> AutoPad {
+    guard view.has("auto_pad") else { return .explicit }
     switch try view.string("auto_pad") {
     case "NOTSET", "": return .explicit
     case "VALID": return .valid

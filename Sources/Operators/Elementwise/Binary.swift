@@ -5,10 +5,12 @@ import Tensors
 extension OperatorTable {
   /// Operators of two inputs that broadcast against each other and have one element type.
   static let binaries: [OperatorDefinition] = [
-    .binary("Add", [1, 6, 7, 13, 14]) { (_) throws(StackLensError) in .add },
-    .binary("Sub", [1, 6, 7, 13, 14]) { (_) throws(StackLensError) in .sub },
-    .binary("Mul", [1, 6, 7, 13, 14]) { (_) throws(StackLensError) in .mul },
-    .binary("Div", [1, 6, 7, 13, 14], divisors: 1...5) { (_) throws(StackLensError) in .div },
+    .binary("Add", [1, 6, 7, 13, 14], gradient: .add) { (_) throws(StackLensError) in .add },
+    .binary("Sub", [1, 6, 7, 13, 14], gradient: .sub) { (_) throws(StackLensError) in .sub },
+    .binary("Mul", [1, 6, 7, 13, 14], gradient: .mul) { (_) throws(StackLensError) in .mul },
+    .binary("Div", [1, 6, 7, 13, 14], divisors: 1...5, gradient: .div) {
+      (_) throws(StackLensError) in .div
+    },
     .binary(
       "Mod", [10, 13, 28], attributes: [.int("fmod", default: 0)], divisors: 1...5,
       sampleAttributes: ["fmod": .int(1)]
@@ -27,9 +29,9 @@ extension OperatorTable {
         throw .invalidArgument("attribute 'direction' is '\(name)', expected LEFT or RIGHT")
       }
     },
-    .binary("And", [1, 7], on: [.bool]) { (_) throws(StackLensError) in .bitAnd },
-    .binary("Or", [1, 7], on: [.bool]) { (_) throws(StackLensError) in .bitOr },
-    .binary("Xor", [1, 7], on: [.bool]) { (_) throws(StackLensError) in .bitXor },
+    .binary("And", [1, 7], on: [.bool], gradient: .zero) { (_) throws(StackLensError) in .bitAnd },
+    .binary("Or", [1, 7], on: [.bool], gradient: .zero) { (_) throws(StackLensError) in .bitOr },
+    .binary("Xor", [1, 7], on: [.bool], gradient: .zero) { (_) throws(StackLensError) in .bitXor },
     .prelu, .pow,
   ]
 }
@@ -39,7 +41,7 @@ extension OperatorDefinition {
   static func binary(
     _ name: String, _ versions: [Int], on types: [ElementType] = ElementType.numbers,
     attributes: [AttributeSpec] = [], divisors: ClosedRange<Double> = -4...4,
-    sampleAttributes: [String: Attribute] = [:],
+    sampleAttributes: [String: Attribute] = [:], gradient: GradientRule? = nil,
     _ function: @escaping @Sendable (any NodeView) throws(StackLensError) -> BinaryFunction
   ) -> OperatorDefinition {
     OperatorDefinition(
@@ -69,7 +71,7 @@ extension OperatorDefinition {
           }
         },
       ]),
-      lift: liftBroadcast,
+      lift: liftBroadcast, gradient: gradient,
       samples: binarySamples(types, divisors: divisors, sampleAttributes))
   }
 
@@ -158,6 +160,7 @@ extension OperatorDefinition {
       opset < 7 && node.inputs.count == 2
         ? try alignSecondInput(node, axis: 1, &rewriter) : [node]
     },
+    gradient: .prelu,
     samples: [
       Sample([.floats(2, 3, 4), .floats(3, 1)]), Sample([.floats(2, 3), .floats(2, 3)]),
       Sample([.floats(0, 3), .floats()]),

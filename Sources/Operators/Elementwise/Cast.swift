@@ -31,6 +31,7 @@ extension OperatorDefinition {
       return [node]
     },
     lower: lowerCast,
+    gradient: .cast,
     samples: [
       Sample([.random(.float32, [2, 3], low: -9, high: 9)], ["to": .int(7)]),
       Sample([.random(.int64, [600], low: -900, high: 900)], ["to": .int(1)]),
@@ -62,6 +63,7 @@ extension OperatorDefinition {
       }
       return try lowerCast(node, opset, &rewriter)
     },
+    gradient: .cast,
     samples: [
       Sample([.floats(2, 3), .random(.int32, [1], low: 0, high: 9)]),
       Sample([.random(.bool, [4], low: 0, high: 2), .floats(0)]),

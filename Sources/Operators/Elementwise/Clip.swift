@@ -95,6 +95,7 @@ extension OperatorDefinition {
       node.inputs = [node.inputs[0]]
       return [node]
     },
+    gradient: .clip,
     samples: [
       Sample([.floats(2, 300), scalar(-0.5), scalar(0.25)]),
       Sample([.floats(3), .absent, scalar(0)]),

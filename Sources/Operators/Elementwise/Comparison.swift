@@ -83,6 +83,7 @@ extension OperatorDefinition {
         }
       ]),
       lift: liftBroadcast, lower: lower,
+      gradient: .zero,
       samples: binarySamples(types.contains(.bool) ? [.int64, .bool] : types))
   }
 }

@@ -32,6 +32,7 @@ extension OperatorDefinition {
       },
     ]),
     lift: liftBroadcast,
+    gradient: .pow,
     samples: [
       Sample([.random(.float32, [2, 3], low: 0.1, high: 4), .floats(3)]),
       Sample([.floats(4, 5), .tensor { () throws(StackLensError) in try Tensor(scalar: Float(2)) }]

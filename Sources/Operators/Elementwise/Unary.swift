@@ -65,6 +65,9 @@ extension OperatorDefinition {
         },
       ]),
       lift: lift, lower: lower,
+      gradient: GradientRule { (scope) throws(StackLensError) in
+        [try function(scope).gradient(scope)]
+      },
       samples: [
         Sample([input([2, 3, 37])]), Sample([input([0, 5])]), Sample([input([])]),
         Sample([input([4, 5], .float64)]), Sample([input([600], .float16)]),
@@ -90,6 +93,7 @@ extension OperatorDefinition {
         mapKernel(Bool.self, Bool.self, grain: cheapGrain) { !$0 }
       }
     ]),
+    gradient: .zero,
     samples: [
       Sample([.random(.bool, [2, 3], low: 0, high: 2)]),
       Sample([.random(.bool, [0], low: 0, high: 2)]),
@@ -118,6 +122,7 @@ extension OperatorDefinition {
         testKernel(try preparation.input(0).elementType) { $0.isNaN }
       }
     ]),
+    gradient: .zero,
     samples: [Sample([.floats(2, 3)]), Sample([.floats(0, 3)])])
 
   /// Whether an element is infinite, of the signs asked for. ONNX IsInf-20.
@@ -134,6 +139,7 @@ extension OperatorDefinition {
         }
       }
     ]),
+    gradient: .zero,
     samples: [Sample([.floats(2, 3)]), Sample([.floats()])])
 
   private static func inferTest(_ context: Inference) throws(StackLensError) -> [TensorType] {

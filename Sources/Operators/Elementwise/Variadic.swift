@@ -39,6 +39,7 @@ extension OperatorDefinition {
           return try fold(preparation, isMean: isMean) { function.referenceRow(type, $0) }
         },
       ]),
+      gradient: function == .add ? .total(isMean: isMean) : .extreme,
       samples: [
         Sample([.floats(2, 3), .floats(3), .floats(2, 1)]), Sample([.floats(4, 5)]),
         Sample([.floats(), .floats(2, 3)]), Sample([.floats(0, 3), .floats(3)]),

@@ -29,6 +29,7 @@ extension OperatorDefinition {
         }
       }
     ]),
+    gradient: .whereSelect,
     samples: [
       Sample([.random(.bool, [2, 3], low: 0, high: 2), .floats(2, 3), .floats(3)]),
       Sample([.random(.bool, [3, 1], low: 0, high: 2), .floats(), .floats(2, 1, 4)]),

@@ -36,6 +36,7 @@ extension OperatorDefinition {
         }
       }
     ]),
+    gradient: .gather,
     samples: [
       Sample([.floats(5, 3), .indices([[0, -1], [2, 2]])]),
       Sample([.floats(2, 4, 3), .ints([3, 0])], ["axis": .int(-2)]),
@@ -98,6 +99,7 @@ extension OperatorDefinition {
       }
     ]),
     lower: dropAttribute("batch_dims", before: 12) { $0.isInt(0) },
+    gradient: .pick,
     samples: [
       Sample([.floats(3, 4), .indices([[0, -1], [2, 2]])]),
       Sample([.floats(2, 3, 2), .indices([[1], [-3]])], ["batch_dims": .int(1)]),
@@ -132,6 +134,7 @@ extension OperatorDefinition {
         }
       }
     ]),
+    gradient: .pick,
     samples: [
       Sample([.floats(3, 3), .indices([[1, 2, 0], [2, 0, -3]])]),
       Sample([.floats(2, 3), .indices([[0, -1], [2, 2]])], ["axis": .int(-1)]),

@@ -43,6 +43,7 @@ extension OperatorDefinition {
       if opset < 11 { node.opType = "Scatter" }
       return [node]
     },
+    gradient: .scatter(reader: "GatherElements"),
     samples: [
       Sample([.floats(3, 3), .indices([[1, 0, 2], [0, 2, -1]]), .floats(2, 3)]),
       Sample(
@@ -107,6 +108,7 @@ extension OperatorDefinition {
       }
     ]),
     lower: lowerReduction,
+    gradient: .scatter(reader: "GatherND"),
     samples: [
       Sample([.floats(8), .indices([[4], [3], [-7]]), .floats(3)]),
       Sample(

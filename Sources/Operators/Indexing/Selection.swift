@@ -22,6 +22,7 @@ extension OperatorDefinition {
       }
       return [.tensor(result)]
     },
+    gradient: .zero,
     samples: [
       Sample([.indices([[1, 0], [0, 3]])]), Sample([.floats(2, 3)]), Sample([.scalarIndex(0)]),
       Sample([.floats(2, 0)]),

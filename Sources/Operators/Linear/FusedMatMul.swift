@@ -81,10 +81,12 @@ extension OperatorDefinition {
           : try product.referenceKernel(Float.self, preparation, alpha: alpha)
       },
     ]),
+    gradient: .fusedMatMul,
     samples: [
       Sample(
         [.floats(2, 4, 3), .floats(2, 4, 5)], ["transA": .int(1), "alpha": .float(0.25)]),
       Sample([.floats(3, 4), .floats(5, 4)], ["transB": .int(1)]),
+      Sample([.floats(3, 2, 4), .floats(4, 2, 5)], ["transBatchA": .int(1), "transBatchB": .int(1)]),
     ])
 
   private static func fusedProduct(
@@ -97,11 +99,9 @@ extension OperatorDefinition {
   private static func contribProduct(
     _ view: some NodeView, _ a: Shape, _ b: Shape
   ) throws(StackLensError) -> (product: MatrixProduct, output: Shape) {
-    guard try view.int("transBatchA") == 0, try view.int("transBatchB") == 0 else {
-      throw .unsupported("FusedMatMul with transBatchA or transBatchB")
-    }
-    return try MatrixProduct.make(
-      a, b, transA: view.flag("transA"), transB: view.flag("transB"))
+    try MatrixProduct.make(
+      a, b, transA: view.flag("transA"), transB: view.flag("transB"),
+      batchLastA: view.flag("transBatchA"), batchLastB: view.flag("transBatchB"))
   }
 
   private static func fusedPacked(

@@ -40,6 +40,7 @@ extension OperatorDefinition {
       }
       return [node]
     },
+    gradient: .gemm,
     samples: [
       Sample([.floats(3, 4), .floats(4, 5), .floats(5)]),
       Sample(

@@ -1,5 +1,5 @@
 extension OperatorTable {
   static let linear: [OperatorDefinition] = [
-    .matMul, .gemm, .einsum, .fusedMatMul, .contribFusedMatMul,
+    .matMul, .gemm, .einsum, .fusedMatMul, .contribFusedMatMul, .det, .inverse,
   ]
 }

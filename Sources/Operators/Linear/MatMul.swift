@@ -25,6 +25,7 @@ extension OperatorDefinition {
         return try product.referenceKernel(preparation)
       },
     ]),
+    gradient: .matMul,
     samples: [
       Sample([.floats(3, 4), .floats(4, 5)]),
       Sample([.floats(2, 1, 3, 4), .floats(5, 4, 6)]),

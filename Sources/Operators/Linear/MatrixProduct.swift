@@ -50,38 +50,56 @@ struct MatrixProduct: Sendable {
   /// The product of two tensors by NumPy's `matmul` rules, and the shape of its result.
   /// - Parameters:
   ///   - transA, transB: the last two axes are swapped (rank 2 and above).
+  ///   - batchLastA, batchLastB: the rows are the first axis, the batch lies behind it.
   /// - Throws: `.shapeMismatch` naming both shapes.
   static func make(
-    _ a: Shape, _ b: Shape, transA: Bool = false, transB: Bool = false
+    _ a: Shape, _ b: Shape, transA: Bool = false, transB: Bool = false, batchLastA: Bool = false,
+    batchLastB: Bool = false
   ) throws(StackLensError) -> (product: MatrixProduct, output: Shape) {
     guard a.rank > 0, b.rank > 0 else {
       throw .shapeMismatch("a matrix product needs rank 1 or more, found \(a) and \(b)")
     }
-    let swapA = transA && a.rank > 1
-    let swapB = transB && b.rank > 1
-    let aRows = a.rank == 1 ? 1 : a[a.rank - 2]
-    let aColumns = a[a.rank - 1]
-    let bRows = b.rank == 1 ? b[0] : b[b.rank - 2]
-    let bColumns = b.rank == 1 ? 1 : b[b.rank - 1]
-    let (m, k) = swapA ? (aColumns, aRows) : (aRows, aColumns)
-    let (inner, n) = swapB ? (bColumns, bRows) : (bRows, bColumns)
-    guard k == inner else {
-      throw .shapeMismatch("cannot multiply \(a) by \(b): inner extents \(k) and \(inner) differ")
+    let left = Factor(a, isLeft: true, isTransposed: transA, isBatchLast: batchLastA)
+    let right = Factor(b, isLeft: false, isTransposed: transB, isBatchLast: batchLastB)
+    guard left.columns.extent == right.rows.extent else {
+      throw .shapeMismatch(
+        "cannot multiply \(a) by \(b): inner extents \(left.columns.extent) and "
+          + "\(right.rows.extent) differ")
     }
-    let aBatch = try Shape(Array(a.dims.dropLast(2)))
-    let bBatch = try Shape(Array(b.dims.dropLast(2)))
-    let batch = try aBatch.broadcast(with: bBatch)
+    let batch = try Shape(left.batch.map(\.extent)).broadcast(
+      with: Shape(right.batch.map(\.extent)))
     var dims = batch.dims
-    if a.rank > 1 { dims.append(m) }
-    if b.rank > 1 { dims.append(n) }
-    let output = try Shape(dims)
+    if a.rank > 1 { dims.append(left.rows.extent) }
+    if b.rank > 1 { dims.append(right.columns.extent) }
     let product = MatrixProduct(
-      m: m, n: n, k: k, batchDims: batch.dims,
-      aBatchStrides: aBatch.broadcastStrides(to: batch).map { $0 &* (aRows &* aColumns) },
-      bBatchStrides: bBatch.broadcastStrides(to: batch).map { $0 &* (bRows &* bColumns) },
-      aRow: swapA ? 1 : aColumns, aColumn: swapA ? aColumns : 1,
-      bRow: swapB ? 1 : bColumns, bColumn: swapB ? bColumns : 1)
-    return (product, output)
+      m: left.rows.extent, n: right.columns.extent, k: left.columns.extent,
+      batchDims: batch.dims, aBatchStrides: left.batchStrides(batch.rank),
+      bBatchStrides: right.batchStrides(batch.rank), aRow: left.rows.stride,
+      aColumn: left.columns.stride, bRow: right.rows.stride, bColumn: right.columns.stride)
+    return (product, try Shape(dims))
+  }
+
+  /// A tensor seen as a batch of matrices; a vector is a row on the left, a column on the right.
+  private struct Factor {
+    typealias Axis = (extent: Int, stride: Int)
+    private(set) var batch: [Axis] = []
+    private(set) var rows: Axis
+    private(set) var columns: Axis
+
+    init(_ shape: Shape, isLeft: Bool, isTransposed: Bool, isBatchLast: Bool) {
+      var axes: [Axis] = zip(shape.dims, shape.strides).map { ($0, $1) }
+      if axes.count == 1 { axes.insert((1, isLeft ? axes[0].extent : 1), at: isLeft ? 0 : 1) }
+      if isBatchLast, axes.count > 2 { axes.insert(axes.removeFirst(), at: axes.count - 1) }
+      columns = axes.removeLast()
+      rows = axes.removeLast()
+      if isTransposed, shape.rank > 1 { swap(&rows, &columns) }
+      batch = axes
+    }
+
+    /// Strides along the axes of a batch of the given rank, 0 where the matrices repeat.
+    func batchStrides(_ rank: Int) -> [Int] {
+      [Int](repeating: 0, count: rank - batch.count) + batch.map { $0.extent == 1 ? 0 : $0.stride }
+    }
   }
 
   /// Computes the product plainly, summing over k in ascending order.

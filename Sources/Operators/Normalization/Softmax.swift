@@ -6,7 +6,7 @@ import Tensors
 
 extension OperatorDefinition {
   /// y = exp(x - max) / sum(exp(x - max)) along one axis. ONNX Softmax-13.
-  static let softmax = alongAxis("Softmax") { (layout) in
+  static let softmax = alongAxis("Softmax", gradient: .softmax) { (layout) in
     { (x, y, count, parallel) in softmaxLines(layout, x, y, count, parallel) }
   } line: { (x, y, length, step) in
     var greatest = -Double.infinity
@@ -21,7 +21,7 @@ extension OperatorDefinition {
   }
 
   /// y = x - max - log(sum(exp(x - max))) along one axis. ONNX LogSoftmax-13.
-  static let logSoftmax = alongAxis("LogSoftmax") { (layout) in
+  static let logSoftmax = alongAxis("LogSoftmax", gradient: .logSoftmax) { (layout) in
     guard layout.inner == 1 else { return nil }
     return { (x, y, rows, parallel) in
       parallel.ranges(rows, grain: layout.grain) { range in
@@ -40,7 +40,7 @@ extension OperatorDefinition {
   }
 
   /// 1 at the first greatest element along one axis, 0 elsewhere. ONNX Hardmax-13.
-  static let hardmax = alongAxis("Hardmax") { (_) in
+  static let hardmax = alongAxis("Hardmax", gradient: .zero) { (_) in
     nil
   } line: { (x, y, length, step) in
     var best = 0
@@ -62,7 +62,7 @@ extension OperatorDefinition {
   /// An operator on every line along the attribute `axis`: `vector` gives the float32 kernel where
   /// there is one, `line` computes one line of `length` elements `step` apart.
   private static func alongAxis(
-    _ name: String, vector: @escaping @Sendable (AxisLayout) -> Lines?,
+    _ name: String, gradient: GradientRule, vector: @escaping @Sendable (AxisLayout) -> Lines?,
     line:
       @escaping @Sendable (
         _ x: UnsafePointer<Double>, _ y: UnsafeMutablePointer<Double>, _ length: Int, _ step: Int
@@ -111,6 +111,7 @@ extension OperatorDefinition {
         node.attributes["axis"] = .int(-1)
         return [node]
       },
+      gradient: gradient,
       samples: [
         Sample([.random(.float32, [3, 4, 35], low: -9, high: 9)]),
         Sample([.random(.float32, [3, 40, 70], low: -9, high: 9)], ["axis": .int(1)]),

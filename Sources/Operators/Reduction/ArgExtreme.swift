@@ -45,6 +45,7 @@ extension OperatorDefinition {
         }
       ]),
       lower: dropAttribute("select_last_index", before: 12) { $0.isInt(0) },
+      gradient: .zero,
       samples: [
         Sample([.floats(3, 4, 5)], ["axis": .int(1)]),
         Sample([.floats(3, 40)], ["axis": .int(-1), "keepdims": .int(0)]),

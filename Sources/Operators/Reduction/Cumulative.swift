@@ -27,6 +27,7 @@ extension OperatorDefinition {
           }
         }
       ]),
+      gradient: isProduct ? nil : .cumSum,
       samples: [
         Sample([.floats(3, 4, 5), .ints([1])]),
         Sample([.floats(3, 4), .ints([-1])], ["exclusive": .int(1)]),

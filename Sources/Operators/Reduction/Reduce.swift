@@ -101,7 +101,7 @@ extension OperatorDefinition {
         node.inputs = [node.inputs[0]]
         return [node]
       },
-      samples: samples)
+      gradient: .reduction(reduction), samples: samples)
   }
 
   private static func reducedAxes(

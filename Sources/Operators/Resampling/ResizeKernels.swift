@@ -17,7 +17,7 @@ extension OperatorDefinition {
         preparation, input, roi: constant(1), scales: constant(2), sizes: constant(3))
       : nil
     let scratch = try ResizePlan.scratch(input, output)
-    let options = ResizeOptions(node: preparation.node, definition: preparation.definition)
+    let options = NodeOptions(node: preparation.node, definition: preparation.definition)
     return PreparedKernel(scratchByteCount: scratch) { (run) throws(StackLensError) in
       func tensor(_ index: Int) -> Tensor? { index < run.inputs.count ? run.inputs[index] : nil }
       let plan: ResizePlan
@@ -30,12 +30,6 @@ extension OperatorDefinition {
       try plan.run(run.input(0), run.outputs[0], run.scratch, run.parallel)
     }
   }
-}
-
-/// The attributes of a Resize whose taps follow while running.
-struct ResizeOptions: NodeView {
-  let node: Node
-  let definition: OperatorDefinition
 }
 
 /// The taps of all axes, in the order in which the axes are resampled.

@@ -41,6 +41,7 @@ extension OperatorDefinition {
       }
     ]),
     lift: liftDefault(before: 4, "axis", .int(1)),
+    gradient: .concat,
     samples: [
       Sample([.floats(2, 3), .floats(2, 1)], ["axis": .int(-1)]),
       Sample([.floats(2, 3), .floats(0, 3), .floats(1, 3)], ["axis": .int(0)]),

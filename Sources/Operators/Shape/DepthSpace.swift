@@ -35,6 +35,7 @@ extension OperatorDefinition {
       }
     ]),
     lower: dropAttribute("mode", before: 11) { $0.isString("DCR") },
+    gradient: .pick,
     samples: [
       Sample([.floats(1, 8, 2, 3)], ["blocksize": .int(2)]),
       Sample([.floats(2, 8, 1, 3)], ["blocksize": .int(2), "mode": .string("CRD")]),
@@ -72,6 +73,7 @@ extension OperatorDefinition {
       }
     ]),
     lower: dropAttribute("mode", before: 28) { $0.isString("DCR") },
+    gradient: .pick,
     samples: [
       Sample([.floats(1, 2, 4, 6)], ["blocksize": .int(2)]),
       Sample([.floats(2, 3, 2, 2)], ["blocksize": .int(2), "mode": .string("CRD")]),

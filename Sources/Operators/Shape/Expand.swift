@@ -24,6 +24,7 @@ extension OperatorDefinition {
         }
       }
     ]),
+    gradient: .expand,
     samples: [
       Sample([.floats(3, 1), .ints([2, 1, 6])]), Sample([.floats(), .ints([2, 3])]),
       Sample([.floats(2, 1), .ints([2, 0])]),
@@ -66,6 +67,7 @@ extension OperatorDefinition {
     lift: { (node, opset, rewriter) throws(StackLensError) in
       opset < 6 && node.inputs.count == 3 ? try tileAxis(node, opset, &rewriter) : [node]
     },
+    gradient: .pick,
     samples: [
       Sample([.floats(2, 3), .ints([2, 2])]), Sample([.floats(2, 1, 3), .ints([1, 4, 1])]),
       Sample([.floats(2, 3), .ints([0, 2])]), Sample([.floats(), .ints([])]),

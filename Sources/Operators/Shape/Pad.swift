@@ -85,6 +85,7 @@ extension OperatorDefinition {
       }
       return [result]
     },
+    gradient: .pad,
     samples: [
       Sample([.floats(2, 3), .ints([0, 1, 2, 0])]),
       Sample([.floats(3, 4), .ints([2, 3, 1, -1])], ["mode": .string("reflect")]),

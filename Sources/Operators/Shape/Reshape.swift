@@ -49,6 +49,7 @@ extension OperatorDefinition {
     },
     execution: .view, lift: liftAttributes(before: 5, ["shape"]),
     lower: dropAttribute("allowzero", before: 14) { $0.isInt(0) },
+    gradient: .sameElements,
     samples: [
       Sample([.floats(2, 3, 4), .ints([0, -1])]),
       Sample([.floats(0, 3), .ints([3, 0])], ["allowzero": .int(1)]),

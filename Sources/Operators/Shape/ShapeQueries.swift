@@ -47,6 +47,7 @@ extension OperatorDefinition {
       }
       return [plain, slice]
     },
+    gradient: .zero,
     samples: [
       Sample([.floats(2, 3, 4)]), Sample([.floats()]),
       Sample([.floats(2, 0, 4)], ["start": .int(-2), "end": .int(9)]),
@@ -70,6 +71,7 @@ extension OperatorDefinition {
     valueOfTypes: { (context) throws(StackLensError) in
       [try Tensor(scalar: Int64(try context.input(0).shape.count))]
     },
+    gradient: .zero,
     samples: [Sample([.floats(2, 3, 4)]), Sample([.floats()]), Sample([.floats(2, 0)])])
 }
 

@@ -45,6 +45,7 @@ extension OperatorDefinition {
       }
       return try lowerInputs(before: 10, ["starts", "ends", "axes"])(node, opset, &rewriter)
     },
+    gradient: .pick,
     samples: [
       Sample([.floats(4, 5), .ints([1, 0]), .ints([9, -1])]),
       Sample([.floats(4, 5), .ints([-1]), .ints([.min]), .ints([-1]), .ints([-2])]),

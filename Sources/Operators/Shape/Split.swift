@@ -94,6 +94,7 @@ extension OperatorDefinition {
       }
       return [node]
     },
+    gradient: .split,
     samples: [
       Sample([.floats(2, 6)], ["axis": .int(-1), "num_outputs": .int(3)], outputs: 3),
       Sample([.floats(7), .ints([2, 0, 5])], outputs: 3),

@@ -20,6 +20,7 @@ extension OperatorDefinition {
     },
     execution: .view, lift: liftAttributes(before: 13, ["axes"]),
     lower: lowerInputs(before: 13, ["axes"]),
+    gradient: .sameElements,
     samples: [
       Sample([.floats(1, 3, 1, 4), .ints([-2])]), Sample([.floats(1, 3, 1)]),
       Sample([.floats(1, 0), .ints([0])]),
@@ -41,6 +42,7 @@ extension OperatorDefinition {
     },
     execution: .view, lift: liftAttributes(before: 13, ["axes"]),
     lower: lowerInputs(before: 13, ["axes"]),
+    gradient: .sameElements,
     samples: [
       Sample([.floats(3, 4), .ints([0, -1])]), Sample([.floats(), .ints([0])]),
       Sample([.floats(0, 2), .ints([1])]),
@@ -70,6 +72,7 @@ extension OperatorDefinition {
       }
       return [node]
     },
+    gradient: .sameElements,
     samples: [
       Sample([.floats(2, 3, 4)]), Sample([.floats(2, 3, 4)], ["axis": .int(-1)]),
       Sample([.floats()], ["axis": .int(0)]), Sample([.floats(2, 0, 4)], ["axis": .int(3)]),

@@ -26,6 +26,7 @@ extension OperatorDefinition {
         }
       }
     ]),
+    gradient: .transpose,
     samples: [
       Sample([.floats(2, 3, 4)]), Sample([.floats(2, 5, 3, 4)], ["perm": .ints([0, 2, 1, 3])]),
       Sample([.floats(33, 70)]), Sample([.floats()]),

@@ -1,0 +1,48 @@
+import Base
+import Graphs
+import Tensors
+
+extension OperatorDefinition {
+  /// An operator that is a composition of others, the same in all its versions.
+  /// - Parameter parts: the nodes that stand for one, in their newest forms.
+  static func composed(
+    _ name: String, domain: String = "", versions: [Int] = [1], inputs: ClosedRange<Int>,
+    outputs: ClosedRange<Int> = 1...1, attributes: [AttributeSpec] = [], samples: [Sample],
+    parts:
+      @escaping @Sendable (ComposedNode, inout Rewriter) throws(StackLensError) -> [Node]
+  ) -> OperatorDefinition {
+    let bare = OperatorDefinition(
+      composing: name, domain: domain, versions: versions, inputs: inputs, outputs: outputs,
+      attributes: attributes, samples: [], lift: { (node, _, _) throws(StackLensError) in [node] })
+    return OperatorDefinition(
+      composing: name, domain: domain, versions: versions, inputs: inputs, outputs: outputs,
+      attributes: attributes, samples: samples,
+      lift: { (node, _, rewriter) throws(StackLensError) in
+        try parts(ComposedNode(node: node, definition: bare), &rewriter)
+      })
+  }
+}
+
+/// A node of a composition, read with the defaults of its attributes.
+struct ComposedNode: NodeView {
+  let node: Node
+  let definition: OperatorDefinition
+
+  /// The name of an input, nil where it is left out.
+  func input(_ index: Int) -> String? {
+    index < node.inputs.count && !node.inputs[index].isEmpty ? node.inputs[index] : nil
+  }
+
+  /// The name of an input that must be there.
+  func required(_ index: Int, _ what: String) throws(StackLensError) -> String {
+    guard let name = input(index) else {
+      throw .invalidArgument("input \(index) (\(what)) is missing")
+    }
+    return name
+  }
+
+  /// Whether an output is wanted.
+  func makes(_ index: Int) -> Bool {
+    index < node.outputs.count && !node.outputs[index].isEmpty
+  }
+}

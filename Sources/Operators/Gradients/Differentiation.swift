@@ -1,0 +1,99 @@
+import Base
+import Graphs
+import Tensors
+
+/// Reverse-mode differentiation of a list of nodes, graph to graph.
+public struct Differentiation {
+  private let nodes: [Node]
+  private let graph: GraphBuilder
+
+  /// - Parameters:
+  ///   - nodes: in order, without operators that are made of others.
+  ///   - graph: what the new nodes are added to; it only has to make names that are not taken.
+  public init(_ nodes: [Node], into graph: GraphBuilder) {
+    self.nodes = nodes
+    self.graph = graph
+  }
+
+  /// The gradients of `target` with respect to `variables`, which count as independent even where
+  /// a node makes them.
+  /// - Parameter seed: the gradient that arrives at `target`; nil means ones, the gradient of the
+  ///   sum of its elements.
+  /// - Returns: for each variable its gradient; nil where `target` does not depend on it.
+  /// - Throws: `.unsupported` naming the node that cannot be differentiated.
+  public func gradients(
+    of target: String, with variables: [String], seed: Edge? = nil
+  ) throws(StackLensError) -> [Edge?] {
+    let active = dependents(of: Set(variables))
+    guard active.contains(target) else { return variables.map { _ in nil } }
+    var arrived: [String: [Edge]] = [:]
+    if let seed {
+      arrived[target] = [seed]
+    } else {
+      arrived[target] = [try filled(1, like: graph.existing(target))]
+    }
+    let independent = Set(variables)
+    for node in nodes.reversed() {
+      guard node.outputs.contains(where: { arrived[$0] != nil && !independent.contains($0) })
+      else { continue }
+      let gradients = node.outputs.map { (name) -> Edge? in
+        independent.contains(name) ? nil : arrived.removeValue(forKey: name).map(total)
+      }
+      let flowing: [Edge?]
+      do throws(StackLensError) {
+        flowing = try flow(back: gradients, through: node, active)
+      } catch { throw error.within("gradient of \(node.label)") }
+      for (name, edge) in zip(node.inputs, flowing) {
+        if active.contains(name), let edge { arrived[name, default: []].append(edge) }
+      }
+    }
+    return variables.map { arrived[$0].map(total) }
+  }
+
+  /// A value filled with one number, of the type and shape of another.
+  public func filled(_ value: Double, like edge: Edge) throws(StackLensError) -> Edge {
+    let number = graph.add("CastLike", [graph.constant(try Tensor(scalar: value)), edge])
+    return graph.add("Expand", [number, graph.add("Shape", [edge])])
+  }
+
+  /// Every value that depends on one of `variables`, these included.
+  private func dependents(of variables: Set<String>) -> Set<String> {
+    var active = variables
+    for node in nodes where reads(node).contains(where: { active.contains($0) }) {
+      active.formUnion(node.outputs.filter { !$0.isEmpty })
+    }
+    return active
+  }
+
+  /// The values through which gradients may flow back from a node; all where it has no rule.
+  private func reads(_ node: Node) -> [String] {
+    guard let rule = OperatorTable.find(node.opType, domain: node.domain)?.gradient else {
+      return node.reads
+    }
+    return Array(node.inputs.prefix(rule.inputCount))
+  }
+
+  private func flow(
+    back gradients: [Edge?], through node: Node, _ active: Set<String>
+  ) throws(StackLensError) -> [Edge?] {
+    let sources = reads(node)
+    guard sources.contains(where: { active.contains($0) }) else { return [] }
+    guard let definition = OperatorTable.find(node.opType, domain: node.domain),
+      let rule = definition.gradient
+    else { throw .unsupported("there is no gradient rule for \(node.opType)") }
+    let wants = node.inputs.indices.map {
+      $0 < rule.inputCount && active.contains(node.inputs[$0])
+    }
+    func edges(_ names: [String]) -> [Edge?] {
+      names.map { $0.isEmpty ? nil : graph.existing($0) }
+    }
+    return try rule.body(
+      GradientScope(
+        node: node, definition: definition, graph: graph, inputs: edges(node.inputs),
+        outputs: edges(node.outputs), outputGradients: gradients, wants: wants))
+  }
+
+  private func total(_ edges: [Edge]) -> Edge {
+    edges.count == 1 ? edges[0] : graph.add("Sum", edges)
+  }
+}

@@ -1,0 +1,3 @@
+extension OperatorTable {
+  static let loss: [OperatorDefinition] = [.negativeLogLikelihoodLoss, .softmaxCrossEntropyLoss]
+}
