@@ -19,7 +19,11 @@ let package = Package(
     .target(name: "Base", dependencies: ["CPlatform"]),
     .target(name: "Tensors", dependencies: ["Base", "CPlatform"]),
     .target(name: "Graphs", dependencies: ["Tensors", "Base"]),
-    .target(name: "Operators", dependencies: ["Graphs", "Tensors", "Base", "CKernels"]),
+    .target(name: "CUnicode", cSettings: optimised),
+    .target(name: "CImages", cSettings: optimised),
+    .target(
+      name: "Operators",
+      dependencies: ["Graphs", "Tensors", "Base", "CKernels", "CUnicode", "CImages"]),
     .target(
       name: "Execution", dependencies: ["Operators", "Graphs", "Tensors", "Base", "CPlatform"]),
     .target(name: "Exchange", dependencies: ["Operators", "Graphs", "Tensors", "Base"]),
@@ -36,7 +40,6 @@ let package = Package(
           "-Xlinker", "--as-needed", "-Xlinker", "--exclude-libs=ALL", "-Xlinker", "--gc-sections",
         ]),
       ]),
-    .target(name: "CUnicode", cSettings: optimised),
     .target(name: "Text", dependencies: ["Base", "CUnicode"]),
     .target(
       name: "Insight",

@@ -126,6 +126,19 @@ sl_status sl_value_retain(const sl_value *value);
 void sl_value_release(sl_value *value);
 /** The kind of a value. */
 sl_status sl_value_kind(const sl_value *value, sl_kind *out_kind);
+/** What a value is. */
+typedef struct sl_description {
+  sl_kind kind;
+  sl_type type;      /**< SL_UNDEFINED unless it is a tensor, as is what follows */
+  size_t rank;
+  int64_t dims[8];   /**< the first 8 extents */
+  const void *data;  /**< as from sl_tensor_data; NULL for strings */
+  size_t byte_count; /**< 0 for strings */
+} sl_description;
+
+/** Describes `count` values in one call; NULL among them is described as SL_KIND_NONE. */
+sl_status sl_values_describe(const sl_value *const *values, size_t count,
+                             sl_description *out_descriptions);
 /** Number of elements of a sequence, or of entries of a map. SL_TYPE_MISMATCH for other kinds. */
 sl_status sl_value_count(const sl_value *value, size_t *out_count);
 /** Element `index` of a sequence, as a new reference. */
@@ -136,6 +149,11 @@ sl_status sl_value_map(const sl_value *value, sl_tensor **out_keys, sl_tensor **
 /** A new sequence of `count` values, which it keeps references to. */
 sl_status sl_value_create_sequence(const sl_value *const *elements, size_t count,
                                    sl_value **out_value);
+/** A new map that keeps references to both tensors.
+ *  @param keys    Rank 1, SL_INT64 or SL_STRING, none twice.
+ *  @param values  Rank 1, one element for each key. */
+sl_status sl_value_create_map(const sl_tensor *keys, const sl_tensor *values,
+                              sl_value **out_value);
 /** A new optional without content. */
 sl_status sl_value_create_none(sl_value **out_value);
 

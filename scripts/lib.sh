@@ -50,6 +50,9 @@ need_venv() {
 # Debian packages that the library is built with.
 build_packages=(binutils g++ libonnx-dev libprotobuf-dev)
 
+# Debian packages that ImageDecoder opens when it meets their format.
+image_packages=(libjpeg62-turbo libopenjp2-7 libpng16-16 libtiff6 libwebp7)
+
 # Python packages that the tests compare with and run on.
 test_requirements=(
   "numpy ml_dtypes pytest setuptools>=71 wheel"

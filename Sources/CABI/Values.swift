@@ -43,6 +43,43 @@ public func sl_value_kind(
   }
 }
 
+@_cdecl("sl_values_describe") @implementation
+public func sl_values_describe(
+  _ values: UnsafePointer<OpaquePointer?>?, _ count: Int,
+  _ outDescriptions: UnsafeMutablePointer<sl_description>?
+) -> sl_status {
+  boundary { () throws(StackLensError) in
+    let handles = try array(values, count, "values")
+    var descriptions: [sl_description] = []
+    for (index, handle) in handles.enumerated() {
+      var description = sl_description()
+      switch try handle.map({ (handle) throws(StackLensError) in
+        try value(handle, "values[\(index)]")
+      }) {
+      case .tensor(let tensor)?:
+        description.kind = SL_KIND_TENSOR
+        description.type = sl_type(tensor.elementType)
+        description.rank = tensor.rank
+        withUnsafeMutableBytes(of: &description.dims) { dims in
+          for (axis, extent) in tensor.shape.dims.prefix(8).enumerated() {
+            dims.storeBytes(of: Int64(extent), toByteOffset: 8 * axis, as: Int64.self)
+          }
+        }
+        if tensor.elementType != .string {
+          description.data = UnsafeRawPointer(tensor.base)
+          description.byte_count = tensor.byteCount
+        }
+      case .sequence?: description.kind = SL_KIND_SEQUENCE
+      case .map?: description.kind = SL_KIND_MAP
+      case .some(.none), nil: description.kind = SL_KIND_NONE
+      }
+      descriptions.append(description)
+    }
+    let out = try output(outDescriptions, needed: count, capacity: count, "out_descriptions")
+    for (index, description) in descriptions.enumerated() { out[index] = description }
+  }
+}
+
 @_cdecl("sl_value_count") @implementation
 public func sl_value_count(
   _ handle: OpaquePointer?, _ outCount: UnsafeMutablePointer<Int>?
@@ -103,6 +140,18 @@ public func sl_value_create_sequence(
       values.append(try value(element, "elements[\(index)]"))
     }
     out.pointee = CABI.handle(.sequence(values))
+  }
+}
+
+@_cdecl("sl_value_create_map") @implementation
+public func sl_value_create_map(
+  _ keys: OpaquePointer?, _ values: OpaquePointer?,
+  _ outValue: UnsafeMutablePointer<OpaquePointer?>?
+) -> sl_status {
+  boundary { () throws(StackLensError) in
+    let (keys, values) = (try tensor(keys, "keys"), try tensor(values, "values"))
+    let out = try required(outValue, "out_value")
+    out.pointee = CABI.handle(try Value(keys: keys, values: values))
   }
 }
 

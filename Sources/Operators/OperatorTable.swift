@@ -14,6 +14,7 @@ public enum OperatorTable {
     elementwise,
     encoder,
     former,
+    images,
     indexing,
     linear,
     loss,
@@ -26,6 +27,7 @@ public enum OperatorTable {
     sequence,
     shape,
     signal,
+    strings,
     training,
     trees,
   ].flatMap { $0 }

@@ -152,6 +152,29 @@ public indirect enum Value: Sendable {
   /// An optional without content.
   case none
 
+  /// A map.
+  /// - Throws: unless the keys are distinct, of int64 or string, and there is a value for each.
+  public init(keys: Tensor, values: Tensor) throws(StackLensError) {
+    guard keys.rank == 1, keys.shape == values.shape else {
+      throw .shapeMismatch(
+        "a map needs as many values as keys, found \(keys.shape) keys and "
+          + "\(values.shape) values")
+    }
+    let distinct: Int
+    if keys.elementType == .string {
+      distinct = Set(try keys.elements(as: String.self).map { Array($0.utf8) }).count
+    } else {
+      guard keys.elementType == .int64 else {
+        throw .typeMismatch("keys of a map are int64 or string, found \(keys.elementType.name)")
+      }
+      distinct = Set(try keys.elements(as: Int64.self)).count
+    }
+    guard distinct == keys.count else {
+      throw .invalidArgument("a map of \(keys.count) entries has \(distinct) distinct keys")
+    }
+    self = .map(keys: keys, values: values)
+  }
+
   /// - Throws: `.typeMismatch` when the value is no tensor.
   public func tensor() throws(StackLensError) -> Tensor {
     guard case .tensor(let tensor) = self else {

@@ -26,6 +26,7 @@ POINTER_WORDS = {
 STRUCTS = {
     "sl_session_options": _native.SessionOptions,
     "sl_value_info": _native.ValueInfo,
+    "sl_description": _native.Description,
     "sl_text": _native.Text,
     "sl_tokenizer_options": _native.TokenizerOptions,
     "sl_tokens": _native.Tokens,

@@ -17,5 +17,6 @@
 #include "slk_move.h"
 #include "slk_quantise.h"
 #include "slk_rows.h"
+#include "slk_trees.h"
 
 #endif

@@ -39,4 +39,20 @@ typedef struct {
 
 const sl_unicode_tables *slu_unicode(void);
 
+// Code points of one script, first to last; ScriptTables.c is generated.
+typedef struct {
+  uint32_t script;
+  uint32_t first;
+  uint32_t last;
+} sl_script_range;
+
+typedef struct {
+  const char *const *names;
+  int64_t name_count;
+  const sl_script_range *ranges;
+  int64_t range_count;
+} sl_script_tables;
+
+const sl_script_tables *slu_scripts(void);
+
 #endif

@@ -16,6 +16,8 @@ enum LabelList: Sendable {
     }
   }
 
+  var isText: Bool { if case .strings = self { true } else { false } }
+
   init(_ tensor: Tensor) throws(StackLensError) {
     switch tensor.elementType {
     case .string: self = .strings(try tensor.elements(as: String.self))
@@ -54,7 +56,7 @@ struct LabelIndex: Sendable {
     case number(Double)
     case notANumber
     case integer(Int64)
-    case string(String)
+    case string(ExactText)
 
     init(_ value: Double) { self = value.isNaN ? .notANumber : .number(value) }
   }
@@ -69,7 +71,8 @@ struct LabelIndex: Sendable {
     switch labels {
     case .numbers(let values): for (i, value) in values.enumerated() { add(Key(value), i) }
     case .integers(let values): for (i, value) in values.enumerated() { add(.integer(value), i) }
-    case .strings(let values): for (i, value) in values.enumerated() { add(.string(value), i) }
+    case .strings(let values):
+      for (i, value) in values.enumerated() { add(.string(ExactText(value)), i) }
     }
     self.places = places
   }
@@ -81,7 +84,7 @@ struct LabelIndex: Sendable {
     switch x.elementType {
     case .string:
       let values = x.base.assumingMemoryBound(to: String.self)
-      for i in 0..<x.count { body(i, places[.string(values[i])]) }
+      for i in 0..<x.count { body(i, places[.string(ExactText(values[i]))]) }
     case .float32:
       for i in 0..<x.count { body(i, places[Key(read(Double(x.floats[i])))]) }
     case .float64:

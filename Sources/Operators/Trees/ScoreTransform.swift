@@ -20,6 +20,10 @@ enum ScoreTransform: String, Sendable {
   }
 
   func apply(_ scores: inout [Double]) {
+    scores.withUnsafeMutableBufferPointer { apply($0) }
+  }
+
+  func apply(_ scores: UnsafeMutableBufferPointer<Double>) {
     switch self {
     case .none: break
     case .logistic: for index in scores.indices { scores[index] = Self.logistic(scores[index]) }

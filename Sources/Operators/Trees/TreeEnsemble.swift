@@ -6,7 +6,8 @@ extension OperatorTable {
   static let trees: [OperatorDefinition] = [
     .treeEnsembleClassifier, .treeEnsembleRegressor, .treeEnsemble, .zipMap, .scaler, .normalizer,
     .binarizer, .imputer, .linearRegressor, .linearClassifier, .arrayFeatureExtractor,
-    .featureVectorizer, .labelEncoder, .categoryMapper, .oneHotEncoder,
+    .featureVectorizer, .labelEncoder, .categoryMapper, .oneHotEncoder, .svmClassifier,
+    .svmRegressor, .castMap, .dictVectorizer,
   ]
 }
 
@@ -55,6 +56,8 @@ struct TreeEnsemble: Sendable {
   let trees: TreeNodes
   let aggregate: TreeAggregate
   let scoreCount: Int
+  /// The form that is quick to walk; nil where the branches ask for more than it has.
+  let packed: PackedForest?
 
   init(
     _ trees: TreeNodes, _ aggregate: TreeAggregate, scoreCount: Int
@@ -68,6 +71,7 @@ struct TreeEnsemble: Sendable {
     self.trees = trees
     self.aggregate = aggregate
     self.scoreCount = scoreCount
+    packed = PackedForest(trees, aggregate, scoreCount: scoreCount)
   }
 
   func check(_ features: FeatureRows) throws(StackLensError) {

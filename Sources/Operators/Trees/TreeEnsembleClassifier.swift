@@ -24,31 +24,36 @@ extension OperatorDefinition {
       return try labels.outputTypes(rows: rows)
     },
     execution: .kernels([
-      .reference { (preparation) throws(StackLensError) in
-        let labels = try ClassLabels(
-          preparation, integers: "classlabels_int64s", strings: "classlabels_strings")
-        let ensemble = try preparation.derived { () throws(StackLensError) in
-          try TreeEnsemble(
-            TreeNodes(preparation, leaves: "class"), .sum, scoreCount: labels.count)
-        }
+      Kernel("blocks") { (preparation) throws(StackLensError) in
+        let (ensemble, rule) = try classification(preparation)
+        guard let forest = ensemble.packed, try preparation.input(0).elementType == .float32
+        else { return nil }
         let features = try FeatureRows(preparation.input(0).shape)
-        try ensemble.check(features)
-        let rule = try TreeClassRule(
-          preparation, ensemble, base: TreeNodes.numbers(preparation, "base_values"))
+        let writer = LabelWriter(rule.labels, preparation.node)
+        return PreparedKernel { (run) throws(StackLensError) in
+          forest.run(try run.input(0).floats, features, run.outputs[1].floats, run.parallel) {
+            row, scores, room in
+            writer.write(rule.decide(scores, room), run.outputs[0], row)
+          }
+        }
+      },
+      .reference { (preparation) throws(StackLensError) in
+        let (ensemble, rule) = try classification(preparation)
+        let features = try FeatureRows(preparation.input(0).shape)
         var plan = ScratchPlan()
         let room = try ensemble.scratch(features, &plan)
-        let writer = LabelWriter(labels, preparation.node)
+        let writer = LabelWriter(rule.labels, preparation.node)
         return PreparedKernel(scratchByteCount: plan.byteCount) { (run) throws(StackLensError) in
           let width = ensemble.scoreCount
           let y = run.outputs[1].floats
           ensemble.run(try run.input(0), features, room, run) { row, scores in
-            var values = (0..<width).map { scores[$0] }
-            let label = rule.decide(&values)
+            let values = UnsafeMutableBufferPointer(start: scores, count: width)
+            let label = rule.decide(values)
             for index in 0..<width { y[row * width + index] = Float(values[index]) }
             writer.write(label, run.outputs[0], row)
           }
         }
-      }
+      },
     ]),
     samples: [
       Sample(
@@ -60,10 +65,24 @@ extension OperatorDefinition {
         stump(leaves: "class").merging(["classlabels_int64s": .ints([4, 5, 6])]) { $1 },
         outputs: 2),
     ])
+
+  private static func classification(
+    _ preparation: Preparation
+  ) throws(StackLensError) -> (TreeEnsemble, TreeClassRule) {
+    let labels = try ClassLabels(
+      preparation, integers: "classlabels_int64s", strings: "classlabels_strings")
+    let ensemble = try preparation.derived { () throws(StackLensError) in
+      try TreeEnsemble(TreeNodes(preparation, leaves: "class"), .sum, scoreCount: labels.count)
+    }
+    try ensemble.check(FeatureRows(preparation.input(0).shape))
+    let base = try TreeNodes.numbers(preparation, "base_values")
+    return (ensemble, try TreeClassRule(preparation, ensemble, labels, base: base))
+  }
 }
 
 /// From the sums of a row to its label and its scores.
 private struct TreeClassRule: Sendable {
+  let labels: ClassLabels
   let transform: ScoreTransform
   let base: [Double]
   let width: Int
@@ -72,8 +91,9 @@ private struct TreeClassRule: Sendable {
   let allPositive: Bool
 
   init(
-    _ view: some NodeView, _ ensemble: TreeEnsemble, base: [Double]
+    _ view: some NodeView, _ ensemble: TreeEnsemble, _ labels: ClassLabels, base: [Double]
   ) throws(StackLensError) {
+    self.labels = labels
     transform = try ScoreTransform(view)
     width = ensemble.scoreCount
     let weights = ensemble.trees.weights
@@ -88,26 +108,43 @@ private struct TreeClassRule: Sendable {
   }
 
   /// The index of the label; `scores` become what the operator returns.
-  func decide(_ scores: inout [Double]) -> Int {
+  /// - Parameter room: for as many numbers.
+  func decide(
+    _ scores: UnsafeMutablePointer<Float>, _ room: UnsafeMutableBufferPointer<Double>
+  ) -> Int {
+    if base.isEmpty, transform == .none, onlyClass == nil {
+      var best = 0
+      for index in 0..<width where scores[index] > scores[best] { best = index }
+      return best
+    }
+    for index in 0..<width { room[index] = Double(scores[index]) }
+    let label = decide(room)
+    for index in 0..<width { scores[index] = Float(room[index]) }
+    return label
+  }
+
+  func decide(_ scores: UnsafeMutableBufferPointer<Double>) -> Int {
     for (index, value) in base.enumerated() { scores[index] += value }
     guard let onlyClass else {
       var best = 0
       for index in scores.indices where scores[index] > scores[best] { best = index }
-      transform.apply(&scores)
+      transform.apply(scores)
       return best
     }
     let score = scores[onlyClass]
     let label = score > (allPositive ? 0.5 : 0) ? 1 : 0
     guard onlyClass == 0 else {
-      transform.apply(&scores)
+      transform.apply(scores)
       return label
     }
     // One sum for both classes: the second's score, from which the first's follows.
     if transform == .logistic {
-      scores = [ScoreTransform.logistic(-score), ScoreTransform.logistic(score)]
+      scores[0] = ScoreTransform.logistic(-score)
+      scores[1] = ScoreTransform.logistic(score)
     } else {
-      scores = [allPositive ? 1 - score : -score, score]
-      if transform == .probit { transform.apply(&scores) }
+      scores[0] = allPositive ? 1 - score : -score
+      scores[1] = score
+      if transform == .probit { transform.apply(scores) }
     }
     return label
   }

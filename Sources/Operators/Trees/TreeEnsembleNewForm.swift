@@ -21,26 +21,24 @@ extension OperatorDefinition {
       let targets = try context.int("n_targets")
       return [TensorType(x.elementType, try Shape([FeatureRows(x.shape).rows, targets]))]
     },
-    execution: .kernels([
-      .reference { (preparation) throws(StackLensError) in
-        let ensemble = try preparation.derived { () throws(StackLensError) in
-          let aggregates: [TreeAggregate] = [.average, .sum, .min, .max]
-          let number = try preparation.int("aggregate_function")
-          guard aggregates.indices.contains(number) else {
-            throw .invalidArgument("aggregate_function \(number) is unknown")
-          }
-          return try TreeEnsemble(
-            TreeNodes(newForm: preparation), aggregates[number],
-            scoreCount: preparation.int("n_targets"))
-        }
-        let transforms: [ScoreTransform] = [.none, .softmax, .logistic, .softmaxZero, .probit]
-        let number = try preparation.int("post_transform")
-        guard transforms.indices.contains(number) else {
-          throw .invalidArgument("post_transform \(number) is unknown")
-        }
-        return try regression(preparation, ensemble, transforms[number], [])
+    execution: treeKernels { (preparation) throws(StackLensError) in
+      let aggregates: [TreeAggregate] = [.average, .sum, .min, .max]
+      let aggregate = try preparation.int("aggregate_function")
+      guard aggregates.indices.contains(aggregate) else {
+        throw .invalidArgument("aggregate_function \(aggregate) is unknown")
       }
-    ]),
+      let ensemble = try preparation.derived { () throws(StackLensError) in
+        try TreeEnsemble(
+          TreeNodes(newForm: preparation), aggregates[aggregate],
+          scoreCount: preparation.int("n_targets"))
+      }
+      let transforms: [ScoreTransform] = [.none, .softmax, .logistic, .softmaxZero, .probit]
+      let transform = try preparation.int("post_transform")
+      guard transforms.indices.contains(transform) else {
+        throw .invalidArgument("post_transform \(transform) is unknown")
+      }
+      return TreeRegression(ensemble: ensemble, transform: transforms[transform], base: [])
+    },
     samples: [
       Sample([.floats(4, 2)], newStump), Sample([.floats(0, 2)], newStump),
     ])

@@ -28,49 +28,63 @@ extension OperatorDefinition {
       let targets = try context.int("n_targets")
       return [TensorType(.float32, try Shape([FeatureRows(x.shape).rows, targets]))]
     },
-    execution: .kernels([
-      .reference { (preparation) throws(StackLensError) in
-        let ensemble = try preparation.derived { () throws(StackLensError) in
-          let name = try preparation.string("aggregate_function")
-          guard let aggregate = TreeAggregate(rawValue: name) else {
-            throw .invalidArgument("aggregate_function '\(name)' is unknown")
-          }
-          return try TreeEnsemble(
-            TreeNodes(preparation, leaves: "target"), aggregate,
-            scoreCount: preparation.int("n_targets"))
-        }
-        let transform = try ScoreTransform(preparation)
-        let base = try TreeNodes.numbers(preparation, "base_values")
-        return try regression(preparation, ensemble, transform, base)
+    execution: treeKernels { (preparation) throws(StackLensError) in
+      let name = try preparation.string("aggregate_function")
+      guard let aggregate = TreeAggregate(rawValue: name) else {
+        throw .invalidArgument("aggregate_function '\(name)' is unknown")
       }
-    ]),
+      let ensemble = try preparation.derived { () throws(StackLensError) in
+        try TreeEnsemble(
+          TreeNodes(preparation, leaves: "target"), aggregate,
+          scoreCount: preparation.int("n_targets"))
+      }
+      return try TreeRegression(
+        ensemble: ensemble, transform: ScoreTransform(preparation),
+        base: TreeNodes.numbers(preparation, "base_values"))
+    },
     samples: [
       Sample([.floats(5, 2)], stump(leaves: "target")),
       Sample([.random(.int64, [0, 2], low: -1, high: 1)], stump(leaves: "target")),
     ])
 
-  static func regression(
-    _ preparation: Preparation, _ ensemble: TreeEnsemble, _ transform: ScoreTransform,
-    _ base: [Double]
-  ) throws(StackLensError) -> PreparedKernel {
-    let features = try FeatureRows(preparation.input(0).shape)
-    try ensemble.check(features)
-    let width = ensemble.scoreCount
-    guard base.isEmpty || base.count == 1 || base.count == width else {
-      throw .invalidArgument("\(base.count) base_values for \(width) targets")
-    }
-    var plan = ScratchPlan()
-    let room = try ensemble.scratch(features, &plan)
-    return PreparedKernel(scratchByteCount: plan.byteCount) { (run) throws(StackLensError) in
-      let output = run.outputs[0]
-      ensemble.run(try run.input(0), features, room, run) { row, scores in
-        var values = (0..<width).map {
-          scores[$0] + (base.isEmpty ? 0 : base[base.count == 1 ? 0 : $0])
+  /// The kernels of an operator that only returns scores.
+  static func treeKernels(
+    _ read: @escaping @Sendable (Preparation) throws(StackLensError) -> TreeRegression
+  ) -> Execution {
+    .kernels([
+      Kernel("blocks") { (preparation) throws(StackLensError) in
+        let model = try read(preparation)
+        let features = try FeatureRows(preparation.input(0).shape)
+        try model.check(features)
+        guard let forest = model.ensemble.packed,
+          try preparation.input(0).elementType == .float32
+        else { return nil }
+        return PreparedKernel { (run) throws(StackLensError) in
+          forest.run(try run.input(0).floats, features, run.outputs[0].floats, run.parallel) {
+            row, scores, room in
+            if model.isPlain { return }
+            for index in room.indices { room[index] = Double(scores[index]) }
+            model.finish(room)
+            for index in room.indices { scores[index] = Float(room[index]) }
+          }
         }
-        if width > 1 || transform == .probit { transform.apply(&values) }
-        for target in 0..<width { output.set(row * width + target, toNumber: values[target]) }
-      }
-    }
+      },
+      .reference { (preparation) throws(StackLensError) in
+        let model = try read(preparation)
+        let features = try FeatureRows(preparation.input(0).shape)
+        try model.check(features)
+        var plan = ScratchPlan()
+        let room = try model.ensemble.scratch(features, &plan)
+        let width = model.ensemble.scoreCount
+        return PreparedKernel(scratchByteCount: plan.byteCount) { (run) throws(StackLensError) in
+          let output = run.outputs[0]
+          model.ensemble.run(try run.input(0), features, room, run) { row, scores in
+            model.finish(UnsafeMutableBufferPointer(start: scores, count: width))
+            for target in 0..<width { output.set(row * width + target, toNumber: scores[target]) }
+          }
+        }
+      },
+    ])
   }
 
   /// A tree of one branch, for samples.
@@ -83,5 +97,32 @@ extension OperatorDefinition {
       "\(prefix)_treeids": .ints([0, 0]), "\(prefix)_nodeids": .ints([1, 2]),
       "\(prefix)_ids": .ints([0, 0]), "\(prefix)_weights": .floats([0.25, 0.75]),
     ]
+  }
+}
+
+/// Trees whose scores are the result, perhaps moved and transformed.
+struct TreeRegression: Sendable {
+  let ensemble: TreeEnsemble
+  let transform: ScoreTransform
+  let base: [Double]
+
+  var isPlain: Bool { base.isEmpty && !isTransformed }
+
+  private var isTransformed: Bool {
+    transform == .probit || transform != .none && ensemble.scoreCount > 1
+  }
+
+  func check(_ features: FeatureRows) throws(StackLensError) {
+    try ensemble.check(features)
+    guard base.isEmpty || base.count == 1 || base.count == ensemble.scoreCount else {
+      throw .invalidArgument("\(base.count) base_values for \(ensemble.scoreCount) targets")
+    }
+  }
+
+  func finish(_ scores: UnsafeMutableBufferPointer<Double>) {
+    if !base.isEmpty {
+      for index in scores.indices { scores[index] += base[base.count == 1 ? 0 : index] }
+    }
+    if isTransformed { transform.apply(scores) }
   }
 }

@@ -68,6 +68,17 @@ class ValueInfo(Structure):
     ]
 
 
+class Description(Structure):
+    _fields_ = [
+        ("kind", enum),
+        ("type", enum),
+        ("rank", c_size_t),
+        ("dims", c_int64 * 8),
+        ("data", c_void_p),
+        ("byte_count", c_size_t),
+    ]
+
+
 class Text(Structure):
     _fields_ = [("bytes", c_char_p), ("byte_count", c_size_t)]
 
@@ -145,10 +156,12 @@ PROTOTYPES: dict[str, tuple[Any, list[Any], Callable[..., Any] | None]] = {
     "sl_value_retain": _fallible(handle),
     "sl_value_release": _plain(None, handle),
     "sl_value_kind": _fallible(handle, POINTER(enum)),
+    "sl_values_describe": _fallible(out_handle, c_size_t, POINTER(Description)),
     "sl_value_count": _fallible(handle, out_size),
     "sl_value_at": _fallible(handle, c_size_t, out_handle),
     "sl_value_map": _fallible(handle, out_handle, out_handle),
     "sl_value_create_sequence": _fallible(out_handle, c_size_t, out_handle),
+    "sl_value_create_map": _fallible(handle, handle, out_handle),
     "sl_value_create_none": _fallible(out_handle),
     "sl_tensor_create": _fallible(enum, int64s, c_size_t, c_void_p, c_size_t, out_handle),
     "sl_tensor_wrap": _fallible(

@@ -19,6 +19,7 @@ from .tensor import (
     TYPE_NAMES,
     Arguments,
     ArrayLike,
+    Entries,
     Several,
     Value,
     checked_names,
@@ -201,7 +202,7 @@ class Session:
             Naming the input that does not fit.
         """
         handle = self._live()
-        if not isinstance(inputs, Mapping):
+        if not isinstance(inputs, (dict, Mapping)):
             raise InvalidArgumentError(
                 f"inputs must map names to arrays, found {type(inputs).__name__}"
             )
@@ -228,10 +229,14 @@ class Session:
 
     def _argument(self, name: str, value: ArrayLike) -> ArrayLike:
         """The value as the model declares it: a list is a sequence where one is wanted."""
-        if isinstance(value, (list, tuple)):
-            for info in self._inputs:
-                if info.name == name and info.kind == "sequence":
-                    return Several(value)
+        if not isinstance(value, (list, tuple, dict)):
+            return value
+        info = next((info for info in self._inputs if info.name == name), None)
+        dtype = info.dtype if info else None
+        if isinstance(value, dict):
+            return Entries(value, dtype)
+        if info and info.kind == "sequence":
+            return Several(Entries(v, dtype) if isinstance(v, dict) else v for v in value)
         return value
 
     def trim(self) -> None:

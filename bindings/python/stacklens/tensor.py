@@ -7,7 +7,7 @@ import itertools
 import math
 import re
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ctypes import POINTER, byref, c_char_p, c_int32, c_int64, c_size_t, c_void_p
 from typing import Any, Optional, Union
 
@@ -79,6 +79,12 @@ _NUMBER_OF: dict[np.dtype[Any], int] = {
 } | {dtype: number for number, dtype in _EXTENSIONS.items() if dtype is not None}
 
 _KIND_TENSOR, _KIND_SEQUENCE, _KIND_MAP, _KIND_NONE = range(4)
+
+# What NumPy has itself, by number.
+_PLAIN = {number: dtype for number, dtype in _STORED.items() if number not in _EXTENSIONS}
+
+# Bytes up to which a copy costs less than sharing.
+_SMALL = 1 << 14
 
 ArrayLike = Any
 Value = Union[np.ndarray, "list[Any]", "dict[Any, Any]", None]
@@ -174,18 +180,52 @@ def _wrapped(array: np.ndarray, number: int) -> c_void_p:
     return out
 
 
-def new_handle(value: ArrayLike) -> tuple[c_void_p, Optional[np.ndarray]]:
+def _copied(array: np.ndarray, number: int) -> c_void_p:
+    out = c_void_p()
+    data = array.__array_interface__["data"][0]
+    lib.sl_tensor_create(
+        number, _dims(array.shape), array.ndim, data, array.nbytes, byref(out)
+    )
+    return out
+
+
+def new_handle(
+    value: ArrayLike, copies_small: bool = False
+) -> tuple[c_void_p, Optional[np.ndarray]]:
     """A new reference to a value, and the array whose memory it shares."""
     if isinstance(value, Tensor):
         lib.sl_value_retain(value._handle)
         return c_void_p(value._handle.value), value._lent
+    if isinstance(value, dict):
+        return _new_map(value if isinstance(value, Entries) else Entries(value)), None
     array = as_array(value)
     number = _NUMBER_OF.get(array.dtype)
     if number is not None:
+        if copies_small and array.nbytes <= _SMALL:
+            return _copied(array, number), None
         return _wrapped(array, number), array
     if array.dtype.kind in "OUS":
         return _strings_handle(array), None
     raise TypeMismatchError(f"arrays of {array.dtype} have no counterpart in ONNX")
+
+
+class Entries(dict):  # type: ignore[type-arg]
+    """A dict whose values have the element type ``dtype`` where it is known."""
+
+    def __init__(self, entries: Mapping[Any, Any], dtype: Optional[str] = None) -> None:
+        super().__init__(entries)
+        self.dtype = dtype
+
+
+def _new_map(entries: Entries) -> c_void_p:
+    values = as_array(list(entries.values()))
+    if entries.dtype not in (None, "str") and values.dtype.kind not in "OUS":
+        values = values.astype(entries.dtype)
+    keys = as_array(list(entries)) if entries else np.empty(0, np.str_)
+    out = c_void_p()
+    with Arguments([keys.astype(np.int64) if keys.dtype.kind in "iu" else keys, values]) as both:
+        lib.sl_value_create_map(both.array[0], both.array[1], byref(out))
+    return out
 
 
 class Several(list):  # type: ignore[type-arg]
@@ -464,7 +504,7 @@ class Arguments:
                     self.array[index] = handle.value
                     self.shared += lents
                 elif value is not None:
-                    handle, lent = new_handle(value)
+                    handle, lent = new_handle(value, copies_small=True)
                     self.array[index] = handle.value
                     self.shared.append(lent)
         except BaseException:
@@ -481,8 +521,19 @@ class Arguments:
 def take_values(handles: Any, count: int, shared: Sequence[Optional[np.ndarray]]) -> list[Value]:
     """The outputs of a call as Python values."""
     values: list[Value] = []
+    descriptions = (_native.Description * max(count, 1))()
     try:
+        lib.sl_values_describe(handles, count, descriptions)
         for index in range(count):
+            about = descriptions[index]
+            dtype = _PLAIN.get(about.type)
+            if dtype is not None and about.byte_count <= _SMALL and about.rank <= 8:
+                content = bytearray(ctypes.string_at(about.data, about.byte_count))
+                array = np.ndarray(about.dims[: about.rank], dtype, content)
+                lib.sl_value_release(handles[index])
+                handles[index] = None
+                values.append(array)
+                continue
             owned, handles[index] = handles[index], None
             values.append(take_value(c_void_p(owned), shared) if owned else None)
     finally:
