@@ -74,6 +74,7 @@ public struct OperatorDefinition: Sendable {
   /// `consumed_inputs` of the oldest files is gone before.
   public let lift: Convert?
   /// Turns a node of the newest form into nodes that `opset` allows. Nil: all forms write alike.
+  /// For operators of our own domain: the standard's nodes, in newest forms, that files get.
   public let lower: Convert?
   /// How gradients flow back through the operator. Nil: it cannot be differentiated.
   public let gradient: GradientRule?

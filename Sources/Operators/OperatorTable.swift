@@ -7,6 +7,7 @@ public enum OperatorTable {
   public static let all: [OperatorDefinition] = [
     contribGelu,
     contributedAliases,
+    contributedGates,
     contributedKernels,
     contributedProducts,
     controlFlow,

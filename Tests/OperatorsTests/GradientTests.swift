@@ -1,7 +1,7 @@
 import Base
 import Graphs
-import TestSupport
 import Tensors
+import TestSupport
 import Testing
 
 @testable import Operators

@@ -1,8 +1,8 @@
 import Base
 import Glibc
 import Graphs
-import TestSupport
 import Tensors
+import TestSupport
 import Testing
 
 @testable import Operators

@@ -156,6 +156,9 @@ CASES: list[tuple[str, list[Optional[np.ndarray]], int, dict[str, Any]]] = [
     ("BifurcationDetector", [ints(1, 5, 1, 5, 2), ints(7, 1, 5), ints(0)], 2, {}),
     ("BifurcationDetector", [ints(1, 5, 1, 4, 2), ints(7, 1, 5), ints(0)], 2, {}),
     ("SampleOp", [floats(3)], 1, {}),
+    ("GatedRMSNorm", [floats(2, 3, 8), floats(4), floats(2, 3, 8)], 1, {"epsilon": 1e-3}),
+    ("GatedRMSNorm", [floats(2, 8), floats(8), floats(2, 8)], 1, {"activation": "sigmoid"}),
+    ("LinearAttentionGate", [floats(2, 3, 4), floats(4), floats(4), floats(2, 3, 4)], 2, {}),
 ]
 
 
@@ -188,6 +191,17 @@ def test_fourier_transforms_of_signals() -> None:
     np.testing.assert_allclose(found, pairs, atol=1e-5)
     (back,) = backend.prepare(model("Irfft", [pairs], 1, {"signal_ndim": 1})).run([pairs])
     np.testing.assert_allclose(back, signal, atol=1e-6)
+
+
+@pytest.mark.parametrize("bad", [None, np.nan, np.inf])
+def test_finds_what_is_not_finite(bad: Optional[float]) -> None:
+    values = [floats(2, 3), floats(4)]
+    if bad is not None:
+        values[1][2] = bad
+    (found,) = backend.prepare(model("IsAllFinite", list(values), 1, {})).run(values)
+    assert bool(found) is (bad is None)
+    (found,) = backend.prepare(model("IsAllFinite", list(values), 1, {"isnan_only": 1})).run(values)
+    assert bool(found) is not (bad is not None and np.isnan(bad))
 
 
 def test_convolutions_with_channels_last() -> None:

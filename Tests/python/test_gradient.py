@@ -99,3 +99,43 @@ def test_names_the_node_without_a_gradient() -> None:
     ]
     with pytest.raises(stacklens.UnsupportedError, match="'volume' .Det.*no gradient rule"):
         run(nodes, {"x": doubles(3, 3)}, ["dx"])
+
+
+def test_towers_of_gradients_have_an_end() -> None:
+    nodes = [helper.make_node("Tanh", ["x"], ["y0"])]
+    nodes += [gradient(["x"], [f"y{i + 1}"], ["x"], f"y{i}") for i in range(40)]
+    with pytest.raises(stacklens.StackLensError, match="more than 200000 nodes"):
+        run(nodes, {"x": doubles(3)}, ["y40"])
+
+
+def test_gradients_can_be_written(tmp_path: Any) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    x, w, b = (doubles(*shape).astype(np.float32) for shape in [(5, 3), (3, 4), (4,)])
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["p"]),
+        helper.make_node("Add", ["p", "b"], ["h"]),
+        helper.make_node("Softmax", ["h"], ["s"]),
+        helper.make_node("Mul", ["s", "s"], ["y"]),
+        gradient(["w", "b"], ["dw", "db"], ["w", "b"], "y"),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "gradients",
+        [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, value.shape)
+            for name, value in {"x": x, "w": w, "b": b}.items()
+        ],
+        [
+            helper.make_tensor_value_info("dw", TensorProto.FLOAT, w.shape),
+            helper.make_tensor_value_info("db", TensorProto.FLOAT, b.shape),
+        ],
+    )
+    imports = [helper.make_opsetid("", 18), helper.make_opsetid(TRAINING, 1)]
+    made = helper.make_model(graph, opset_imports=imports, ir_version=9)
+    onnx.save(made, tmp_path / "gradient.onnx")
+    model = stacklens.Model.load(tmp_path / "gradient.onnx")
+    model.save(tmp_path / "plain.onnx")
+    expected = stacklens.Session(model).run(None, {"x": x, "w": w, "b": b})
+    found = runtime.InferenceSession(tmp_path / "plain.onnx").run(None, {"x": x, "w": w, "b": b})
+    for one, other in zip(found, expected):
+        np.testing.assert_allclose(one, other, atol=1e-6)

@@ -114,7 +114,8 @@ final class Exporter {
     guard let definition = OperatorTable.find(node.opType, domain: node.domain) else {
       throw .unsupported("the library has no such operator")
     }
-    guard definition.domain != "ai.stacklens" || allowsOwnOperators else {
+    let isOwn = definition.domain == "ai.stacklens" && !allowsOwnOperators
+    guard !isOwn || definition.lower != nil else {
       throw .unsupported("operators of the domain ai.stacklens are not written into files")
     }
     try definition.verify(node)
@@ -129,9 +130,10 @@ final class Exporter {
       default: break
       }
     }
-    if definition.isComposition, let lift = definition.lift {
+    // What stands for a node that no other runtime knows, in nodes of the newest forms.
+    if let compose = definition.isComposition ? definition.lift : isOwn ? definition.lower : nil {
       var rewriter = rewriter(node, scope)
-      let parts = try lift(node, definition.newestVersion, &rewriter)
+      let parts = try compose(node, definition.newestVersion, &rewriter)
       var (nodes, constants) = ([Node](), rewriter.added)
       keep(parts, constants, scope)
       for part in parts {

@@ -49,7 +49,7 @@ extension OperatorDefinition {
     attributes: [AttributeSpec] = [], samples: [Sample]
   ) -> OperatorDefinition {
     composed(
-      name, domain: "com.microsoft", versions: [1], inputs: inputs, attributes: attributes,
+      name, domain: "com.microsoft", inputs: inputs, attributes: attributes,
       samples: samples
     ) { (call, _) throws(StackLensError) in
       var node = call.node
@@ -61,7 +61,7 @@ extension OperatorDefinition {
 
   /// The different elements of a vector in the order in which they come first.
   fileprivate static let contributedUnique = composed(
-    "Unique", domain: "com.microsoft", versions: [1], inputs: 1...1, outputs: 1...3,
+    "Unique", domain: "com.microsoft", inputs: 1...1, outputs: 1...3,
     samples: [Sample([.floats(5)], outputs: 3), Sample([.floats(0)])]
   ) { (call, _) throws(StackLensError) in
     let outputs = call.node.outputs
@@ -75,7 +75,7 @@ extension OperatorDefinition {
 
   /// A Range whose step may be left out.
   fileprivate static let contributedRange = composed(
-    "Range", domain: "com.microsoft", versions: [1], inputs: 2...3,
+    "Range", domain: "com.microsoft", inputs: 2...3,
     samples: [
       Sample([.ints([2]), .ints([9]), .ints([3])]), Sample([.number(1), .number(4)]),
     ]
@@ -91,7 +91,7 @@ extension OperatorDefinition {
   }
 
   fileprivate static let contributedGridSample = composed(
-    "GridSample", domain: "com.microsoft", versions: [1], inputs: 2...2,
+    "GridSample", domain: "com.microsoft", inputs: 2...2,
     attributes: [
       .int("align_corners", default: 0), .string("mode", default: "bilinear"),
       .string("padding_mode", default: "zeros"),
@@ -115,7 +115,7 @@ extension OperatorDefinition {
 
   /// The one-sided spectrum of the last axis.
   fileprivate static let rfft = composed(
-    "Rfft", domain: "com.microsoft", versions: [1], inputs: 1...1, attributes: fourierAttributes,
+    "Rfft", domain: "com.microsoft", inputs: 1...1, attributes: fourierAttributes,
     samples: [Sample([.floats(2, 8)]), Sample([.floats(6)])]
   ) { (call, rewriter) throws(StackLensError) in
     try checkFourier(call)
@@ -127,7 +127,7 @@ extension OperatorDefinition {
 
   /// The real signal of a one-sided spectrum.
   fileprivate static let irfft = composed(
-    "Irfft", domain: "com.microsoft", versions: [1], inputs: 1...1, attributes: fourierAttributes,
+    "Irfft", domain: "com.microsoft", inputs: 1...1, attributes: fourierAttributes,
     samples: [Sample([.floats(2, 5, 2)]), Sample([.floats(4, 2)])]
   ) { (call, rewriter) throws(StackLensError) in
     try checkFourier(call)
@@ -149,7 +149,7 @@ extension OperatorDefinition {
 
   /// A product of int16 matrices in int32.
   fileprivate static let matMulInteger16 = composed(
-    "MatMulInteger16", domain: "com.microsoft", versions: [1], inputs: 2...2,
+    "MatMulInteger16", domain: "com.microsoft", inputs: 2...2,
     samples: [
       Sample([
         .random(.int16, [3, 4], low: -9, high: 9), .random(.int16, [4, 2], low: -9, high: 9),
@@ -168,7 +168,7 @@ extension OperatorDefinition {
 
   /// X + Y gate.
   fileprivate static let gatedAdd = composed(
-    "GatedAdd", domain: "com.microsoft", versions: [1], inputs: 3...3,
+    "GatedAdd", domain: "com.microsoft", inputs: 3...3,
     samples: [
       Sample([.floats(2, 3, 4), .floats(2, 3, 4), .floats(2, 3, 1)]),
       Sample([.floats(0, 4), .floats(0, 4), .floats(0, 1)]),
@@ -182,7 +182,7 @@ extension OperatorDefinition {
 
   /// z sigmoid(z) with z = scale x, every step rounded to the type of x.
   fileprivate static let scaledSiLU = composed(
-    "ScaledSiLU", domain: "com.microsoft", versions: [1], inputs: 1...2,
+    "ScaledSiLU", domain: "com.microsoft", inputs: 1...2,
     attributes: [.float("alpha", default: 1)],
     samples: [
       Sample([.floats(2, 5)], ["alpha": .float(1.5)]), Sample([.floats(0), .number(2)]),
@@ -201,7 +201,7 @@ extension OperatorDefinition {
   /// A transposed convolution whose padding is only known while running: all of it is computed, and
   /// what the padding takes away is cut off.
   fileprivate static let convTransposeWithDynamicPads = composed(
-    "ConvTransposeWithDynamicPads", domain: "com.microsoft", versions: [1], inputs: 2...4,
+    "ConvTransposeWithDynamicPads", domain: "com.microsoft", inputs: 2...4,
     attributes: convolutionAttributes.filter { $0.name != "pads" } + [
       .optional("output_padding", .ints)
     ],

@@ -76,7 +76,7 @@ extension OperatorDefinition {
   }
 
   fileprivate static let contributedGemm = composed(
-    "FusedGemm", domain: "com.microsoft", versions: [1], inputs: 2...3,
+    "FusedGemm", domain: "com.microsoft", inputs: 2...3,
     attributes: activationAttributes + [
       .float("alpha", default: 1), .float("beta", default: 1), .int("transA", default: 0),
       .int("transB", default: 0),
@@ -94,7 +94,7 @@ extension OperatorDefinition {
   }
 
   fileprivate static let contributedConv = composed(
-    "FusedConv", domain: "com.microsoft", versions: [1], inputs: 2...4,
+    "FusedConv", domain: "com.microsoft", inputs: 2...4,
     attributes: convolutionAttributes + [
       .string("activation", default: ""), .optional("activation_params", .floats),
     ],
@@ -124,7 +124,7 @@ extension OperatorDefinition {
   }
 
   fileprivate static let fusedMatMulActivation = composed(
-    "FusedMatMulActivation", domain: "com.microsoft", versions: [1], inputs: 2...2,
+    "FusedMatMulActivation", domain: "com.microsoft", inputs: 2...2,
     attributes: contribFusedMatMul.attributes + activationAttributes + [
       .optional("activation_axis", .int)
     ],
@@ -143,7 +143,7 @@ extension OperatorDefinition {
   /// A convolution of images with their channels last; the filters are as everywhere.
   fileprivate static func nhwcConv(_ name: String) -> OperatorDefinition {
     composed(
-      name, domain: "com.microsoft", versions: [1], inputs: 2...(name == "NhwcConv" ? 3 : 4),
+      name, domain: "com.microsoft", inputs: 2...(name == "NhwcConv" ? 3 : 4),
       attributes: convolutionAttributes + [
         .string("activation", default: ""), .optional("activation_params", .floats),
       ],
@@ -163,7 +163,7 @@ extension OperatorDefinition {
   }
 
   fileprivate static let nhwcMaxPool = composed(
-    "NhwcMaxPool", domain: "com.microsoft", versions: [1], inputs: 1...1,
+    "NhwcMaxPool", domain: "com.microsoft", inputs: 1...1,
     attributes: maxPool.attributes.filter { $0.name != "storage_order" },
     samples: [
       Sample(

@@ -27,7 +27,10 @@ extension OperatorDefinition {
     samples: [
       Sample([.floats(3, 9), .floats(4, 9)]),
       Sample(
-        [.random(.float64, [5, 2], low: -1, high: 1), .random(.float64, [1, 2], low: -1, high: 1)],
+        [
+          .random(.float64, [5, 2], low: -1, high: 1),
+          .random(.float64, [1, 2], low: -1, high: 1),
+        ],
         ["metric": .string("euclidean")]),
       Sample([.floats(0, 3), .floats(2, 3)]), Sample([.floats(2, 0), .floats(3, 0)]),
     ])
@@ -69,7 +72,8 @@ extension OperatorDefinition {
     var (a, b, c, d) = (T.zero, T.zero, T.zero, T.zero)
     var i = 0
     while i + 4 <= count {
-      let (p, q, r, s) = (x[i] - y[i], x[i + 1] - y[i + 1], x[i + 2] - y[i + 2], x[i + 3] - y[i + 3])
+      let (p, q) = (x[i] - y[i], x[i + 1] - y[i + 1])
+      let (r, s) = (x[i + 2] - y[i + 2], x[i + 3] - y[i + 3])
       a += p * p
       b += q * q
       c += r * r

@@ -21,7 +21,7 @@ extension OperatorDefinition {
         let slices = try Slices(preparation, input.shape)
         var strides = input.shape.strides
         let along = strides[slices.axis]
-        strides[slices.axis] = along * slices.step
+        strides[slices.axis] = along &* slices.step  // without elements it may wrap
         let copy = StridedCopy(
           input.elementType, output.shape.dims, from: strides + [along], to: output.shape.strides)
         return PreparedKernel { (run) throws(StackLensError) in

@@ -45,7 +45,8 @@ extension OperatorDefinition {
     return try wideKernel(T.self, preparation, inputs: 1) { (wide) throws(StackLensError) in
       let blocks = try BlockLayout(options, input, wide.run)
       blocks.sum(
-        try wide.input(0), wide.outputs[0], wide.run.parallel, zero: T.zero) { T.add($0, $1) }
+        try wide.input(0), wide.outputs[0], wide.run.parallel, zero: T.zero
+      ) { T.add($0, $1) }
     }
   }
 

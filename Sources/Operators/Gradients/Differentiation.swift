@@ -6,6 +6,8 @@ import Tensors
 public struct Differentiation {
   private let nodes: [Node]
   private let graph: GraphBuilder
+  /// Gradients of gradients multiply: a small file must not fill the memory.
+  private static let nodeLimit = 200_000
 
   /// - Parameters:
   ///   - nodes: in order, without operators that are made of others.
@@ -36,6 +38,9 @@ public struct Differentiation {
     for node in nodes.reversed() {
       guard node.outputs.contains(where: { arrived[$0] != nil && !independent.contains($0) })
       else { continue }
+      guard graph.graph.nodes.count + nodes.count <= Self.nodeLimit else {
+        throw .limitExceeded("the gradient of '\(target)' takes more than \(Self.nodeLimit) nodes")
+      }
       let gradients = node.outputs.map { (name) -> Edge? in
         independent.contains(name) ? nil : arrived.removeValue(forKey: name).map(total)
       }

@@ -16,6 +16,14 @@ extension OperatorDefinition {
       return [TensorType(input.elementType, shape)]
     },
     execution: .kernels([
+      Kernel("copy") { (preparation) throws(StackLensError) in
+        guard try preparation.input(0).shape.count == preparation.outputs[0].shape.count else {
+          return nil
+        }
+        return PreparedKernel { (run) throws(StackLensError) in
+          run.outputs[0].fillElements(from: try run.input(0), run.parallel)
+        }
+      },
       Kernel("vector") { (preparation) throws(StackLensError) in
         guard try preparation.input(0).elementType == .float32 else { return nil }
         let plan = try broadcastPlan(preparation)
@@ -37,6 +45,24 @@ extension OperatorDefinition {
         }
       },
     ]),
+    lower: { (node, _, rewriter) throws(StackLensError) in
+      var parts = Decomposition(node, .max)
+      let (input, shape) = (node.inputs[0], node.inputs[1])
+      let extents = parts.apply("Shape", [input], &rewriter)
+      let rank = parts.apply("Shape", [extents], &rewriter)
+      let missing = parts.apply(
+        "Sub", [rank, parts.apply("Shape", [shape], &rewriter)], &rewriter)
+      let ones = parts.apply(
+        "ConstantOfShape", [missing], ["value": .tensor(try Tensor([Int64(1)]))], &rewriter)
+      let aligned = parts.apply("Concat", [ones, shape], ["axis": .int(0)], &rewriter)
+      let isSame = parts.apply("Equal", [aligned, extents], &rewriter)
+      let places = parts.apply(
+        "NonZero", [parts.apply("Not", [isSame], &rewriter)], &rewriter)
+      let axes = parts.apply("Reshape", [places, try rewriter.ints([-1], "flat")], &rewriter)
+      let sum = parts.apply(
+        "ReduceSum", [input, axes], ["noop_with_empty_axes": .int(1)], &rewriter)
+      return parts.finish("Reshape", [sum, shape], ["allowzero": .int(1)])
+    },
     gradient: GradientRule(inputs: 1) { (scope) throws(StackLensError) in
       let input = try scope.input(0)
       return [scope.apply("Expand", try scope.arriving(), scope.shape(of: input)), nil]

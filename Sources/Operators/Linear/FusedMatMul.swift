@@ -86,7 +86,9 @@ extension OperatorDefinition {
       Sample(
         [.floats(2, 4, 3), .floats(2, 4, 5)], ["transA": .int(1), "alpha": .float(0.25)]),
       Sample([.floats(3, 4), .floats(5, 4)], ["transB": .int(1)]),
-      Sample([.floats(3, 2, 4), .floats(4, 2, 5)], ["transBatchA": .int(1), "transBatchB": .int(1)]),
+      Sample(
+        [.floats(3, 2, 4), .floats(4, 2, 5)],
+        ["transBatchA": .int(1), "transBatchB": .int(1)]),
     ])
 
   private static func fusedProduct(

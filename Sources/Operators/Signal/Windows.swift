@@ -30,7 +30,8 @@ extension OperatorTable {
             let period = Double(isPeriodic ? size : max(size - 1, 1))
             for n in 0..<size {
               let angle = 2 * Double.pi * Double(n) / period
-              wide.outputs[0][n] = weights[0] - weights[1] * cos(angle) + weights[2] * cos(2 * angle)
+              wide.outputs[0][n] =
+                weights[0] - weights[1] * cos(angle) + weights[2] * cos(2 * angle)
             }
           }
         }

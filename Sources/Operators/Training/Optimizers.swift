@@ -83,8 +83,9 @@ extension OperatorDefinition {
     let epsilon = Double(try view.float("epsilon"))
     let decay = Double(try view.float("norm_coefficient"))
     let kept = 1 - Double(try view.float("norm_coefficient_post"))
-    let step =
-      count > 0 ? rate * (1 - Glibc.pow(beta, count)).squareRoot() / (1 - Glibc.pow(alpha, count)) : rate
+    // The moments start at 0: early ones are scaled up.
+    let bias = (1 - Glibc.pow(beta, count)).squareRoot() / (1 - Glibc.pow(alpha, count))
+    let step = count > 0 ? rate * bias : rate
     return { element in
       let gradient = decay * element.x + element.gradient
       element.first = alpha * element.first + (1 - alpha) * gradient
