@@ -13,6 +13,9 @@ final class Importer {
   let library: FunctionLibrary
   /// Names in use anywhere in the model.
   var taken: Set<String> = []
+  /// Nodes that operators which look at their graph have seen.
+  private var seenCount = 0
+  private static let maximumSeenCount = 5_000_000
   private var unknown: [String: [String]] = [:]
 
   init(_ model: Model) throws(StackLensError) {
@@ -188,6 +191,12 @@ final class Importer {
     }
     guard !node.outputs.isEmpty || definition.outputCount.lowerBound == 0 else {
       throw .invalidArgument("it has no outputs")
+    }
+    if !definition.nameAttributes.isEmpty {
+      seenCount += graph.nodes.count
+      guard seenCount <= Self.maximumSeenCount else {
+        throw .limitExceeded("\(node.opType) is used too often in a graph of this size")
+      }
     }
     var rewriter = Rewriter(
       prefix: node.outputs.first { !$0.isEmpty } ?? node.opType,

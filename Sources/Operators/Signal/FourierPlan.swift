@@ -11,10 +11,11 @@ struct FourierPlan<T: BinaryFloatingPoint & Sendable>: Sendable {
   private let roots: [T]
   private let chirp: Chirp<T>?
 
-  /// - Throws: `.limitExceeded` for more than 16 million points.
+  /// - Throws: `.limitExceeded` for more than 16 million points, 4 million in Bluestein's form.
   init(_ length: Int) throws(StackLensError) {
-    guard length <= 1 << 24 else {
-      throw .limitExceeded("a Fourier transform of \(length) points, at most \(1 << 24)")
+    let limit = length <= 1 << 22 || isSmoothLength(length) ? 1 << 24 : 1 << 22
+    guard length <= limit else {
+      throw .limitExceeded("a Fourier transform of \(length) points, at most \(limit)")
     }
     self.init(trusted: length)
   }

@@ -170,6 +170,11 @@ extension OperatorDefinition {
       throw .invalidArgument("\(tensors) tensors, expected a multiple of \(parts)")
     }
     let count = tensors / parts
+    guard context.node.outputs.count <= count * (parts - 1) else {
+      throw .invalidArgument(
+        "\(context.node.outputs.count) outputs of \(count) tensors, expected \(count * (parts - 1))"
+      )
+    }
     var types: [TensorType] = []
     for index in 2..<context.inputs.count {
       let type = try context.input(index, oneOf: [.float32, .float64])
