@@ -101,6 +101,44 @@ static void holds_texts(void) {
   sl_value_release(tensor);
 }
 
+static void holds_maps_and_describes_values(void) {
+  const int64_t keys[] = {3, 5}, twice[] = {3, 3}, dims[] = {2};
+  const float numbers[] = {1, 2};
+  sl_tensor *key_tensor = NULL, *twice_tensor = NULL, *values = NULL;
+  sl_value *map = untouched, *none = NULL;
+  const sl_value *all[4];
+  sl_description about[4];
+  CHECK_STATUS(sl_tensor_create(SL_INT64, dims, 1, keys, sizeof keys, &key_tensor), SL_OK);
+  CHECK_STATUS(sl_tensor_create(SL_INT64, dims, 1, twice, sizeof twice, &twice_tensor), SL_OK);
+  CHECK_STATUS(sl_tensor_create(SL_FLOAT32, dims, 1, numbers, sizeof numbers, &values), SL_OK);
+  CHECK_STATUS(sl_value_create_map(NULL, values, &map), SL_INVALID_ARGUMENT);
+  CHECK_STATUS(sl_value_create_map(twice_tensor, values, &map), SL_INVALID_ARGUMENT);
+  CHECK_STATUS(sl_value_create_map(values, values, &map), SL_TYPE_MISMATCH);
+  CHECK(map == untouched);
+  CHECK_STATUS(sl_value_create_map(key_tensor, values, NULL), SL_INVALID_ARGUMENT);
+  CHECK_STATUS(sl_value_create_map(key_tensor, values, &map), SL_OK);
+  CHECK_STATUS(sl_value_create_none(&none), SL_OK);
+  all[0] = values;
+  all[1] = map;
+  all[2] = none;
+  all[3] = NULL;
+  CHECK_STATUS(sl_values_describe(all, 4, NULL), SL_INVALID_ARGUMENT);
+  CHECK_STATUS(sl_values_describe(NULL, 4, about), SL_INVALID_ARGUMENT);
+  CHECK_STATUS(sl_values_describe(NULL, 0, NULL), SL_OK);
+  CHECK_STATUS(sl_values_describe(all, 4, about), SL_OK);
+  CHECK(about[0].kind == SL_KIND_TENSOR && about[0].type == SL_FLOAT32 && about[0].rank == 1);
+  CHECK(about[0].dims[0] == 2 && about[0].byte_count == sizeof numbers && about[0].data != NULL);
+  CHECK(about[1].kind == SL_KIND_MAP && about[1].type == SL_UNDEFINED);
+  CHECK(about[2].kind == SL_KIND_NONE && about[3].kind == SL_KIND_NONE);
+  sl_value_release(map);
+  sl_value_release(none);
+  sl_value_release(key_tensor);
+  sl_value_release(twice_tensor);
+  CHECK_STATUS(sl_values_describe(all, 1, about), SL_OK);
+  sl_value_release(values);
+  CHECK_STATUS(sl_values_describe(all, 1, about), SL_INVALID_ARGUMENT);
+}
+
 static void refuses_models_that_are_none(void) {
   static const char garbage[] = "this is no model, but a text";
   sl_model *model = (sl_model *)untouched;
@@ -159,6 +197,7 @@ int main(void) {
   refuses_shapes_and_sizes();
   shares_memory_until_the_last_reference();
   holds_texts();
+  holds_maps_and_describes_values();
   refuses_models_that_are_none();
   runs_operators_and_refuses_unknown_ones();
   compares_vectors();

@@ -174,6 +174,24 @@ def test_dicts_become_rows(element: int) -> None:
     assert found.dtype == {FLOAT: "float32", DOUBLE: "float64", INT64: "int64"}[element]
 
 
+def test_first_label_encoder_goes_both_ways() -> None:
+    cases = [
+        (STRING, INT64, np.array(["b", "z", "a"], object)), (INT64, STRING, np.array([1, 7, 0, -1])),
+    ]
+    for source, target, value in cases:
+        node = onnx.helper.make_node(
+            "LabelEncoder", ["x"], ["y"], domain=ML, classes_strings=["a", "b"], default_int64=-7,
+            default_string="?",
+        )
+        graph = onnx.helper.make_graph(
+            [node], "graph", [onnx.helper.make_value_info("x", tensor_type(source))],
+            [onnx.helper.make_tensor_value_info("y", target, None)],
+        )
+        opsets = [onnx.helper.make_opsetid("", 9), onnx.helper.make_opsetid(ML, 1)]
+        first = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=6)
+        compare(first.SerializeToString(), value)
+
+
 def test_empty_dicts_and_broken_maps() -> None:
     node = onnx.helper.make_node(
         "DictVectorizer", ["x"], ["y"], domain=ML, string_vocabulary=["a", "b"]

@@ -157,9 +157,10 @@ extension OperatorDefinition {
         return lookup(LabelIndex(keys), values)
       }
     ]),
-    lift: { (node, opset, _) throws(StackLensError) in
+    lift: { (node, opset, rewriter) throws(StackLensError) in
       guard opset < 2 else { return [node] }
-      return [try liftedClasses(node)]
+      let type = node.inputs.first.flatMap { rewriter.elementType(of: $0) }
+      return [try liftedClasses(node, toTexts: type == .int64)]
     },
     lower: { (node, opset, _) throws(StackLensError) in
       if opset < 2 { throw .unsupported("LabelEncoder with keys needs ai.onnx.ml 2") }
@@ -177,15 +178,18 @@ extension OperatorDefinition {
         ["keys_strings": .strings(["a", "c"]), "values_floats": .floats([0.5, 1.5])]),
     ])
 
-  /// The form of ai.onnx.ml 1: strings become their place in a list.
-  private static func liftedClasses(_ node: Node) throws(StackLensError) -> Node {
+  /// The form of ai.onnx.ml 1: strings become their place in a list, or places the strings there.
+  private static func liftedClasses(
+    _ node: Node, toTexts: Bool
+  ) throws(StackLensError) -> Node {
     guard case .strings(let classes)? = node.attributes["classes_strings"] else {
       throw .unsupported("LabelEncoder of ai.onnx.ml 1 without classes_strings")
     }
     var node = node
     node.attributes["classes_strings"] = nil
-    node.attributes["keys_strings"] = .strings(classes)
-    node.attributes["values_int64s"] = .ints(classes.indices.map { Int64($0) })
+    let places = Attribute.ints(classes.indices.map { Int64($0) })
+    node.attributes[toTexts ? "values_strings" : "keys_strings"] = .strings(classes)
+    node.attributes[toTexts ? "keys_int64s" : "values_int64s"] = places
     return node
   }
 
