@@ -1,7 +1,6 @@
 #include "include/slk_convolution.h"
 
 #include "panels.h"
-#include "unary.h"
 
 /// A run of output pixels of one output row.
 typedef struct {
@@ -108,8 +107,8 @@ size_t slk_convolution_depthwise_room(const slk_convolution *s) {
 }
 
 void slk_convolution_depthwise_f32(const slk_convolution *shape, const float *x, const float *w,
-                                   float bias, int32_t activation, float *y, float *room) {
-  SLK_DISPATCH(convolution_depthwise, shape, x, w, bias, activation, y, room);
+                                   float bias, float *y, float *room) {
+  SLK_DISPATCH(convolution_depthwise, shape, x, w, bias, y, room);
 }
 
 void slk_convolution_combine(const uint8_t *columns, size_t row_stride, int is_signed,

@@ -99,8 +99,8 @@ static void SLK_NAME(convolution_phases)(const slk_convolution *s, const float *
 }
 
 static void SLK_NAME(convolution_depthwise)(const slk_convolution *s, const float *x,
-                                            const float *w, float bias, int32_t activation,
-                                            float *y, float *room) {
+                                            const float *w, float bias, float *y,
+                                            float *room) {
   const size_t length = slk_phase_length(s), stride = s->stride[2];
   const size_t lines = (s->output[1] - 1) * s->stride[1] + (s->kernel[1] - 1) * s->dilation[1] + 1;
   const size_t out_plane = s->output[1] * s->output[2];
@@ -149,7 +149,6 @@ static void SLK_NAME(convolution_depthwise)(const slk_convolution *s, const floa
       }
     }
     for (size_t i = 0; i < out_plane; i++) target[i] += bias;
-    if (activation) SLK_NAME(slk_unary)(activation, target, target, out_plane, 1.0f, 0.0f);
   }
 }
 

@@ -12,17 +12,19 @@ SLK_INLINE void SLK_NAME(add_residual)(const slk_epilogue *e, float *tile, size_
   }
 }
 
-/// One pass over a tile for the epilogues that encoders use: bias, activation, residual.
+/// One pass over a tile for the epilogues that models use: bias, activation, residual.
 #define SLK_FINISH_TILE(activation)                                                           \
   for (size_t j = 0; j < width; j += SLK_WIDTH) {                                             \
     const size_t left = width - j;                                                            \
     const vf bias = e->bias ? v_load_n(e->bias + column + j, left) : v_set(0.0f);             \
     for (size_t i = 0; i < rows; i++) {                                                       \
-      vf v = v_load(tile + i * ld + j) + bias;                                                \
-      v = (activation);                                                                       \
+      vf v = v_load(tile + i * ld + j) + bias, r = v_set(0.0f);                               \
       if (e->residual) {                                                                      \
-        v += v_load_n(e->residual + (row + i) * e->residual_row_stride + column + j, left);   \
+        r = v_load_n(e->residual + (row + i) * e->residual_row_stride + column + j, left);    \
       }                                                                                       \
+      if (e->residual && e->residual_first) v += r;                                           \
+      v = (activation);                                                                       \
+      if (e->residual && !e->residual_first) v += r;                                          \
       v_store_n((float *)c + (row + i) * ldc + column + j, v, left);                          \
     }                                                                                         \
   }                                                                                           \
@@ -31,14 +33,24 @@ SLK_INLINE void SLK_NAME(add_residual)(const slk_epilogue *e, float *tile, size_
 SLK_INLINE bool SLK_NAME(finish_in_one_pass)(SLK_EPILOGUE_PARAMETERS) {
   const slk_epilogue *e = epilogue;
   const bool is_plain = e->alpha == 1.0f && !e->accumulate && !e->store_bf16 &&
-                        (!e->residual || (e->beta == 1.0f && e->residual_column_stride == 1 &&
-                                          !e->residual_first));
+                        (!e->residual || (e->beta == 1.0f && e->residual_column_stride == 1));
   if (!is_plain) return false;
+  const vf zero = v_set(0.0f), one = v_set(1.0f);
   switch (e->activation) {
     case SLK_UNARY_IDENTITY: SLK_FINISH_TILE(v);
     case SLK_UNARY_GELU_ERF: SLK_FINISH_TILE(v_gelu_erf(v));
     case SLK_UNARY_GELU_FAST: SLK_FINISH_TILE(v_gelu_fast(v));
-    case SLK_UNARY_RELU: SLK_FINISH_TILE(v < v_set(0.0f) ? v_set(0.0f) : v);
+    case SLK_UNARY_RELU: SLK_FINISH_TILE(v < zero ? zero : v);
+    case SLK_UNARY_SILU: SLK_FINISH_TILE(v * v_sigmoid(v_set(e->activation_p) * v));
+    case SLK_UNARY_HARD_SWISH: {
+      vf w;
+      SLK_FINISH_TILE((w = v * (1.0f / 6.0f) + 0.5f, w = w < zero ? zero : w,
+                       v * (w > one ? one : w)));
+    }
+    case SLK_UNARY_CLIP: {
+      const vf low = v_set(e->activation_p), high = v_set(e->activation_q);
+      SLK_FINISH_TILE((v = v < low ? low : v, v > high ? high : v));
+    }
     default: return false;
   }
 }

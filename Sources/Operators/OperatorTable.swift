@@ -5,6 +5,7 @@ import Graphs
 public enum OperatorTable {
   /// Every definition, in the order of the families.
   public static let all: [OperatorDefinition] = [
+    channelsLast,
     contribGelu,
     contributedAliases,
     contributedGates,

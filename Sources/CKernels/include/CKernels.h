@@ -17,6 +17,7 @@
 #include "slk_move.h"
 #include "slk_quantise.h"
 #include "slk_rows.h"
+#include "slk_taps.h"
 #include "slk_trees.h"
 
 #endif

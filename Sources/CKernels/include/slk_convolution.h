@@ -30,9 +30,9 @@ void slk_convolution_fold_f32(const slk_convolution *shape, const float *columns
 
 /// Work space of slk_convolution_depthwise_f32, in floats.
 size_t slk_convolution_depthwise_room(const slk_convolution *shape);
-/// One channel with its own kernel: y = activation(x * w + bias). `activation` is a slk_unary.
+/// One channel with its own kernel: y = x * w + bias.
 void slk_convolution_depthwise_f32(const slk_convolution *shape, const float *x, const float *w,
-                                   float bias, int32_t activation, float *y, float *room);
+                                   float bias, float *y, float *room);
 
 /// sums[j] = sum over i < terms of weights[i] * column element (i, j), modulo 2^32; the columns are
 /// bytes as slk_convolution_columns_u8 writes them, less `zero_point`.

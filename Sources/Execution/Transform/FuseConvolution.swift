@@ -68,7 +68,7 @@ extension Transform {
       guard convolution.opType == "Conv", convolution.domain.isEmpty,
         let weight = index.constant(convolution.inputs[1]), weight.elementType == .float32,
         let reader = index.onlyReader(of: convolution.outputs[0]), reader.node.domain.isEmpty,
-        let activation = activationName(reader.node)
+        let activation = activationName(reader.node, index)
       else { return nil }
       var node = convolution
       node.opType = "FusedConv"

@@ -26,7 +26,7 @@ extension Transform {
       }
       var activation = "none"
       if let next = index.onlyReader(of: last.node.outputs[0]), next.node.domain.isEmpty,
-        let name = activationName(next.node)
+        let name = activationName(next.node, index)
       {
         activation = name
         last = next
@@ -41,9 +41,19 @@ extension Transform {
     }
   }
 
-  static func activationName(_ node: Node) -> String? {
+  /// The activation of a product that a node is; nil for other nodes.
+  static func activationName(_ node: Node, _ index: GraphIndex) -> String? {
     switch node.opType {
     case "Relu": return "relu"
+    case "HardSwish": return "hard_swish"
+    case "Swish":
+      if case .float(let alpha)? = node.attributes["alpha"], alpha != 1 { return nil }
+      return "silu"
+    case "Clip":
+      guard node.inputs.count == 3, index.scalar(node.inputs[1], rank: 0) == 0,
+        index.scalar(node.inputs[2], rank: 0) == 6
+      else { return nil }
+      return "relu6"
     case "Tanh": return "tanh"
     case "Sigmoid": return "sigmoid"
     case "Gelu":

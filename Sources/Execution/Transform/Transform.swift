@@ -11,6 +11,7 @@ enum Transform {
     graph = removeDeadCode(graph)
     guard level > 1 else { return graph }
     graph = foldBatchNormalization(graph)
+    graph = fuseSwish(graph)
     graph = fuseConvolution(graph)
     graph = fuseGelu(graph)
     graph = fuseLayerNormalization(graph)
@@ -18,6 +19,7 @@ enum Transform {
     graph = fuseMatMul(graph)
     graph = fuseAttention(graph)
     graph = fuseResidual(graph)
+    graph = fuseChannelsLast(moveChannelsLast(graph))
     return removeDeadCode(graph)
   }
 }

@@ -146,8 +146,7 @@ struct PackedConvolution: Sendable {
       epilogue.residual_first = true
     }
     if operands.residual == nil {
-      epilogue.activation = activation.code
-      epilogue.activation_p = 1
+      epilogue.activate(activation)
     }
     slk_gemm_f32(
       geometry.termCount, pixels.count, operands.w + group * channels * geometry.termCount,
@@ -159,7 +158,7 @@ struct PackedConvolution: Sendable {
       slk_binary_f32(
         Int32(SLK_BINARY_ADD.rawValue), line, 1,
         residual + (start + row * geometry.outputPixels), 1, line, pixels.count)
-      slk_unary_f32(activation.code, line, line, pixels.count, 1, 0)
+      activation.apply(line, pixels.count)
     }
   }
 }
@@ -204,17 +203,16 @@ struct DepthwiseConvolution: Sendable {
       for map in total * slot / slotCount..<total * (slot + 1) / slotCount {
         let channel = map % channels
         let y = operands.y + map * geometry.outputPixels
-        let fused = operands.residual == nil ? activation : .none
         slk_convolution_depthwise_f32(
           &native, operands.x + map / geometry.outputChannels * geometry.inputPixels,
-          operands.w + channel * geometry.kernelCount, operands.bias?[channel] ?? 0, fused.code, y,
+          operands.w + channel * geometry.kernelCount, operands.bias?[channel] ?? 0, y,
           rooms + slot * roomCount)
         if let residual = operands.residual {
           slk_binary_f32(
             Int32(SLK_BINARY_ADD.rawValue), y, 1, residual + map * geometry.outputPixels, 1, y,
             geometry.outputPixels)
-          slk_unary_f32(activation.code, y, y, geometry.outputPixels, 1, 0)
         }
+        activation.apply(y, geometry.outputPixels)
       }
     }
   }

@@ -11,6 +11,8 @@ enum FusedActivation: String, Sendable {
   case tanh
   case sigmoid
   case silu
+  case hardSwish = "hard_swish"
+  case relu6
 
   /// - Throws: `.invalidArgument` naming the spelling found.
   init(_ view: some NodeView) throws(StackLensError) {
@@ -18,7 +20,7 @@ enum FusedActivation: String, Sendable {
     guard let value = FusedActivation(rawValue: name) else {
       throw .invalidArgument(
         "attribute 'activation' is '\(name)', expected none, relu, gelu_erf, gelu_tanh, tanh, "
-          + "sigmoid or silu")
+          + "sigmoid, silu, hard_swish or relu6")
     }
     self = value
   }
@@ -34,8 +36,19 @@ enum FusedActivation: String, Sendable {
       case .tanh: SLK_UNARY_TANH
       case .sigmoid: SLK_UNARY_SIGMOID
       case .silu: SLK_UNARY_SILU
+      case .hardSwish: SLK_UNARY_HARD_SWISH
+      case .relu6: SLK_UNARY_CLIP
       }
     return Int32(code.rawValue)
+  }
+
+  /// What the kernels take beside the number.
+  var parameters: (p: Float, q: Float) { self == .relu6 ? (0, 6) : (1, 0) }
+
+  /// y = activation(y), in place.
+  func apply(_ y: UnsafeMutablePointer<Float>, _ count: Int) {
+    guard self != .none else { return }
+    slk_unary_f32(code, y, y, count, parameters.p, parameters.q)
   }
 
   /// The exact value, for reference kernels.
@@ -49,6 +62,15 @@ enum FusedActivation: String, Sendable {
     case .tanh: Glibc.tanh(x)
     case .sigmoid: 1 / (1 + exp(-x))
     case .silu: x / (1 + exp(-x))
+    case .hardSwish: x * min(max(x / 6 + 0.5, 0), 1)
+    case .relu6: x < 0 ? 0 : x > 6 ? 6 : x
     }
+  }
+}
+
+extension slk_epilogue {
+  mutating func activate(_ activation: FusedActivation) {
+    self.activation = activation.code
+    (activation_p, activation_q) = activation.parameters
   }
 }

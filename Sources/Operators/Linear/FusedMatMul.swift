@@ -136,7 +136,7 @@ extension OperatorDefinition {
         spread?.target(run) ?? y, epilogue, run.scratch, run.parallel)
       if let spread, let residual {
         spread.add(residual, to: y, run)
-        slk_unary_f32(activation.code, y, y, run.outputs[0].count, 1, 0)
+        activation.apply(y, run.outputs[0].count)
       }
     }
   }

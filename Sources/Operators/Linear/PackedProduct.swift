@@ -19,8 +19,7 @@ struct ProductEpilogue {
     var result = slk_epilogue_none()
     result.alpha = alpha
     result.bias = bias
-    result.activation = activation.code
-    result.activation_p = 1
+    result.activate(activation)
     result.residual = residual.map { $0 + row * residualRow }
     result.residual_row_stride = residualRow
     result.residual_column_stride = residualColumn
@@ -199,7 +198,7 @@ struct PackedProduct: Sendable {
           epilogue.beta
           * residual[batch * epilogue.residualRow + j * epilogue.residualColumn]
       }
-      slk_unary_f32(epilogue.activation.code, line, line, n, 1, 0)
+      epilogue.activation.apply(line, n)
     }
   }
 }

@@ -1,0 +1,45 @@
+#include "epilogue.h"
+#include "include/slk_taps.h"
+#include "panels.h"
+
+#define SLK_TEMPLATE "taps.inc.h"
+#include "tiers.h"
+
+void slk_taps_fill(const slk_convolution *shape, const float *x, size_t pixel_stride,
+                   const float *outside, size_t pixel_begin, size_t pixel_end,
+                   const float **table) {
+  const slk_convolution *s = shape;
+  const size_t height = s->input[1], width = s->input[2];
+  for (size_t pixel = pixel_begin; pixel < pixel_end; pixel++) {
+    const size_t column = pixel % s->output[2], line = pixel / s->output[2];
+    const size_t row = line % s->output[1], image = line / s->output[1];
+    const float *start = x + image * height * width * pixel_stride;
+    for (size_t ky = 0; ky < s->kernel[1]; ky++) {
+      const size_t y = (size_t)((ptrdiff_t)(row * s->stride[1] + ky * s->dilation[1]) - s->pad[1]);
+      const float *from = start + y * width * pixel_stride;
+      for (size_t kx = 0; kx < s->kernel[2]; kx++) {
+        const size_t at =
+            (size_t)((ptrdiff_t)(column * s->stride[2] + kx * s->dilation[2]) - s->pad[2]);
+        *table++ = y < height && at < width ? from + at * pixel_stride : outside;
+      }
+    }
+  }
+}
+
+void slk_gemm_taps_f32(size_t taps, size_t units, size_t n, const float *const *table,
+                       const void *packed, float *c, size_t ldc, const slk_epilogue *epilogue,
+                       size_t row_begin, size_t row_end, size_t panel_begin, size_t panel_end) {
+  SLK_DISPATCH(product_taps, taps, units, n, table, (const float *)packed, c, ldc, epilogue,
+               row_begin, row_end, panel_begin, panel_end);
+}
+
+void slk_depthwise_taps_f32(size_t taps, size_t channels, const float *const *table,
+                            const float *w, const float *bias, float *y, size_t y_stride,
+                            size_t rows) {
+  SLK_DISPATCH(depthwise_taps, taps, channels, table, w, bias, y, y_stride, rows);
+}
+
+void slk_pool_taps_f32(bool maximum, size_t taps, size_t channels, const float *const *table,
+                       const float *scales, float *y, size_t rows) {
+  SLK_DISPATCH(pool_taps, maximum, taps, channels, table, scales, y, rows);
+}

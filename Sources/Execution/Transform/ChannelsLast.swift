@@ -1,0 +1,221 @@
+import Base
+import Graphs
+import Tensors
+
+extension Transform {
+  /// Convolution nets with their channels last: each pixel's channels then lie side by side, so that
+  /// a convolution is a product that reads its input in place, and vectors are full however small
+  /// the image is. Images are turned round where they enter and leave such a part of the graph.
+  ///
+  /// The result is taken where it has three convolutions for each turn.
+  static func moveChannelsLast(_ graph: Graph) -> Graph {
+    var move = ChannelsLastMove(graph)
+    for node in graph.nodes { move.add(node) }
+    return move.finish() ?? graph
+  }
+
+  /// A convolution takes in the sum with an image that follows it, and what follows that.
+  static func fuseChannelsLast(_ graph: Graph) -> Graph {
+    let summed = rewrite(graph) { index, place in
+      let add = graph.nodes[place]
+      guard add.opType == "Add", add.domain.isEmpty else { return nil }
+      for (side, other) in [(1, 0), (0, 1)] where add.inputs[0] != add.inputs[1] {
+        guard
+          let convolution = index.producer(
+            of: add.inputs[side], "ChannelsLastConv", domain: "ai.stacklens"),
+          index.onlyReader(of: add.inputs[side]) != nil, convolution.node.inputs.count < 4,
+          convolution.node.attributes["activation"] == nil,
+          index.constant(add.inputs[other]) == nil
+        else { continue }
+        var node = convolution.node
+        if node.inputs.count == 2 { node.inputs.append("") }
+        node.inputs.append(add.inputs[other])
+        node.outputs = add.outputs
+        return Replacement(at: place, removed: [convolution.index, place], nodes: [node])
+      }
+      return nil
+    }
+    return rewrite(summed) { index, place in
+      var node = summed.nodes[place]
+      guard node.opType == "ChannelsLastConv", node.attributes["activation"] == nil,
+        let reader = index.onlyReader(of: node.outputs[0]), reader.node.domain.isEmpty,
+        let activation = activationName(reader.node, index)
+      else { return nil }
+      node.attributes["activation"] = .string(activation)
+      node.outputs = reader.node.outputs
+      return Replacement(at: reader.index, removed: [place, reader.index], nodes: [node])
+    }
+  }
+}
+
+/// The graph as it is being rewritten.
+private struct ChannelsLastMove {
+  private let graph: Graph
+  private let index: GraphIndex
+  private var nodes: [Node] = []
+  private var initializers: [Initializer] = []
+  /// Images that exist with their channels last: their names, by the names they had.
+  private var moved: [String: String] = [:]
+  /// Those that do not exist as they were.
+  private var missing: Set<String> = []
+  private var (turns, convolutions) = (0, 0)
+
+  init(_ graph: Graph) {
+    self.graph = graph
+    index = GraphIndex(graph)
+  }
+
+  mutating func add(_ node: Node) {
+    if isImageConvolution(node) { return addConvolution(node) }
+    if let follower = follow(node) {
+      nodes.append(follower)
+      let name = follower.outputs[0]
+      if name != node.outputs[0] {
+        moved[node.outputs[0]] = name
+        missing.insert(node.outputs[0])
+      }
+      return
+    }
+    var needed = Set(node.inputs)
+    for (_, subgraph) in node.subgraphs { needed.formUnion(subgraph.captures) }
+    for name in needed.sorted() { restore(name) }
+    nodes.append(node)
+  }
+
+  /// The rewritten graph; nil where it does not pay.
+  mutating func finish() -> Graph? {
+    guard convolutions > 0 else { return nil }
+    for output in graph.outputs { restore(output.name) }
+    guard convolutions >= 3 * turns else { return nil }
+    var result = graph
+    result.nodes = nodes
+    result.initializers += initializers
+    return result
+  }
+
+  private func isImageConvolution(_ node: Node) -> Bool {
+    guard
+      (node.opType == "Conv" && node.domain.isEmpty)
+        || (node.opType == "FusedConv" && node.domain == "ai.stacklens"), node.inputs.count < 4,
+      let weight = index.constant(node.inputs[1])
+    else { return false }
+    return weight.rank == 4 && weight.elementType == .float32
+  }
+
+  private mutating func addConvolution(_ node: Node) {
+    var convolution = node
+    convolution.opType = "ChannelsLastConv"
+    convolution.domain = "ai.stacklens"
+    convolution.inputs[0] = turned(node.inputs[0])
+    convolution.outputs[0] = lastName(node.outputs[0])
+    nodes.append(convolution)
+    moved[node.outputs[0]] = convolution.outputs[0]
+    missing.insert(node.outputs[0])
+    convolutions += 1
+  }
+
+  private func lastName(_ name: String) -> String { name + "__last" }
+
+  /// The image with its channels last, turned round here if it does not exist yet.
+  private mutating func turned(_ name: String) -> String {
+    if let found = moved[name] { return found }
+    turn(name, to: lastName(name), [0, 2, 3, 1])
+    moved[name] = lastName(name)
+    return lastName(name)
+  }
+
+  /// Makes an image exist as it was.
+  private mutating func restore(_ name: String) {
+    guard missing.remove(name) != nil, let source = moved[name] else { return }
+    turn(source, to: name, [0, 3, 1, 2])
+  }
+
+  private mutating func turn(_ source: String, to name: String, _ permutation: [Int64]) {
+    nodes.append(
+      Node(
+        "Transpose", inputs: [source], outputs: [name], attributes: ["perm": .ints(permutation)],
+        name: name + "__turn"))
+    turns += 1
+  }
+
+  /// The node that does the same to images with their channels last; nil where there is none.
+  private mutating func follow(_ node: Node) -> Node? {
+    guard node.domain.isEmpty, node.outputs.count == 1, let first = node.inputs.first else {
+      return nil
+    }
+    var result = node
+    result.outputs = [lastName(node.outputs[0])]
+    switch node.opType {
+    case "Relu", "LeakyRelu", "Sigmoid", "HardSigmoid", "HardSwish", "Swish", "Tanh", "Elu", "Selu",
+      "Gelu", "Mish", "Softplus", "Clip", "Erf", "Exp", "Sqrt", "Abs", "Neg", "Identity":
+      guard let image = moved[first] else { return nil }
+      result.inputs[0] = image
+    case "Add", "Sub", "Mul", "Div", "Max", "Min":
+      guard node.inputs.contains(where: { moved[$0] != nil }) else { return nil }
+      for (place, name) in node.inputs.enumerated() {
+        guard let operand = moved[name] ?? constant(name) else { return nil }
+        result.inputs[place] = operand
+      }
+    case "MaxPool", "AveragePool":
+      guard let image = moved[first] else { return nil }
+      if case .int(let order)? = node.attributes["storage_order"], order != 0 { return nil }
+      result.opType = "ChannelsLastPool"
+      result.domain = "ai.stacklens"
+      result.inputs = [image]
+      result.attributes["storage_order"] = nil
+      result.attributes["maximum"] = .int(node.opType == "MaxPool" ? 1 : 0)
+    case "GlobalAveragePool", "ReduceMean":
+      guard let image = moved[first] else { return nil }
+      return meanOverImage(node, image)
+    case "Concat":
+      guard case .int(let axis)? = node.attributes["axis"], axis == 1 || axis == -3 else {
+        return nil
+      }
+      for (place, name) in node.inputs.enumerated() {
+        guard let image = moved[name] else { return nil }
+        result.inputs[place] = image
+      }
+      result.attributes["axis"] = .int(3)
+    default: return nil
+    }
+    return result
+  }
+
+  /// The mean over height and width; without these axes the result is no image any more.
+  private mutating func meanOverImage(_ node: Node, _ image: String) -> Node? {
+    var result = node
+    result.opType = "ReduceMean"
+    let axes = lastName(node.outputs[0]) + "__axes"
+    result.inputs = [image, axes]
+    if node.opType == "GlobalAveragePool" {
+      result.attributes["keepdims"] = .int(1)
+      result.outputs = [lastName(node.outputs[0])]
+    } else {
+      guard node.inputs.count == 2, let given = index.constant(node.inputs[1]),
+        let values = try? given.integers(),
+        Set(values.map { $0 < 0 ? $0 + 4 : $0 }) == [2, 3]
+      else { return nil }
+      let keeps = if case .int(0)? = node.attributes["keepdims"] { false } else { true }
+      result.outputs = keeps ? [lastName(node.outputs[0])] : node.outputs
+    }
+    guard let tensor = try? Tensor([Int64(1), 2]) else { return nil }
+    initializers.append(Initializer(axes, tensor))
+    return result
+  }
+
+  /// A constant that meets images: a scalar as it is, a vector over channels turned as they are.
+  private mutating func constant(_ name: String) -> String? {
+    guard let tensor = index.constant(name), tensor.rank <= 4 else { return nil }
+    if tensor.count == 1 { return name }
+    guard tensor.rank >= 3, tensor.shape[tensor.rank - 1] == 1, tensor.shape[tensor.rank - 2] == 1,
+      tensor.rank == 3 || tensor.shape[0] == 1,
+      let shape = try? Shape([1, 1, 1, tensor.shape[tensor.rank - 3]]),
+      let turned = try? tensor.reshaped(to: shape)
+    else { return nil }
+    let result = lastName(name)
+    if !initializers.contains(where: { $0.name == result }) {
+      initializers.append(Initializer(result, turned))
+    }
+    return result
+  }
+}
