@@ -10,19 +10,25 @@ void slk_taps_fill(const slk_convolution *shape, const float *x, size_t pixel_st
                    const float **table) {
   const slk_convolution *s = shape;
   const size_t height = s->input[1], width = s->input[2];
+  size_t column = pixel_begin % s->output[2], line = pixel_begin / s->output[2];
+  size_t row = line % s->output[1], image = line / s->output[1];
   for (size_t pixel = pixel_begin; pixel < pixel_end; pixel++) {
-    const size_t column = pixel % s->output[2], line = pixel / s->output[2];
-    const size_t row = line % s->output[1], image = line / s->output[1];
     const float *start = x + image * height * width * pixel_stride;
+    const ptrdiff_t top = (ptrdiff_t)(row * s->stride[1]) - s->pad[1];
+    const ptrdiff_t side = (ptrdiff_t)(column * s->stride[2]) - s->pad[2];
     for (size_t ky = 0; ky < s->kernel[1]; ky++) {
-      const size_t y = (size_t)((ptrdiff_t)(row * s->stride[1] + ky * s->dilation[1]) - s->pad[1]);
+      const size_t y = (size_t)top + ky * s->dilation[1];
       const float *from = start + y * width * pixel_stride;
       for (size_t kx = 0; kx < s->kernel[2]; kx++) {
-        const size_t at =
-            (size_t)((ptrdiff_t)(column * s->stride[2] + kx * s->dilation[2]) - s->pad[2]);
+        const size_t at = (size_t)side + kx * s->dilation[2];
         *table++ = y < height && at < width ? from + at * pixel_stride : outside;
       }
     }
+    if (++column < s->output[2]) continue;
+    column = 0;
+    if (++row < s->output[1]) continue;
+    row = 0;
+    image++;
   }
 }
 

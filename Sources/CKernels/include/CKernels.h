@@ -19,5 +19,6 @@
 #include "slk_rows.h"
 #include "slk_taps.h"
 #include "slk_trees.h"
+#include "slk_winograd.h"
 
 #endif

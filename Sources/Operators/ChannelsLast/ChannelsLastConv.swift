@@ -30,6 +30,9 @@ extension OperatorDefinition {
       Kernel("depthwise") { (preparation) throws(StackLensError) in
         try ChannelsLastDepthwise(preparation)?.prepared
       },
+      Kernel("winograd") { (preparation) throws(StackLensError) in
+        try ChannelsLastWinograd(preparation)?.prepared
+      },
       Kernel("packed") { (preparation) throws(StackLensError) in
         try ChannelsLastProduct(preparation)?.prepared
       },
@@ -53,6 +56,10 @@ extension OperatorDefinition {
       Sample(
         [.floats(1, 8, 8, 12), .floats(18, 6, 3, 3), .floats(18)],
         ["group": .int(2), "auto_pad": .string("SAME_UPPER"), "activation": .string("relu6")]),
+      Sample(
+        [.floats(1, 14, 15, 40), .floats(36, 40, 3, 3), .floats(36), .floats(1, 14, 15, 36)],
+        ["pads": .ints([1, 1, 1, 1]), "activation": .string("relu")]),
+      Sample([.floats(2, 10, 15, 32), .floats(70, 32, 3, 3)], ["pads": .ints([0, 1, 0, 0])]),
       Sample([.floats(0, 5, 5, 2), .floats(3, 2, 3, 3)]),
       Sample([.floats(1, 6, 6, 24), .floats(8, 24, 1, 1)], ["strides": .ints([2, 2])]),
     ])

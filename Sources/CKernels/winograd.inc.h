@@ -1,0 +1,81 @@
+/// y = Bt x.
+SLK_INLINE void SLK_NAME(winograd_bt)(const vf x[6], vf y[6]) {
+  const vf a = x[4] - 4.0f * x[2], b = x[3] - 4.0f * x[1];
+  const vf c = x[4] - x[2], d = 2.0f * (x[3] - x[1]);
+  y[0] = v_fma(v_set(4.0f), x[0], v_fma(v_set(-5.0f), x[2], x[4]));
+  y[1] = a + b;
+  y[2] = a - b;
+  y[3] = c + d;
+  y[4] = c - d;
+  y[5] = v_fma(v_set(4.0f), x[1], v_fma(v_set(-5.0f), x[3], x[5]));
+}
+
+/// y = At x.
+SLK_INLINE void SLK_NAME(winograd_at)(const vf x[6], vf y[4]) {
+  const vf a = x[1] + x[2], b = x[1] - x[2], c = x[3] + x[4], d = x[3] - x[4];
+  y[0] = x[0] + a + c;
+  y[1] = v_fma(v_set(2.0f), d, b);
+  y[2] = v_fma(v_set(4.0f), c, a);
+  y[3] = v_fma(v_set(8.0f), d, b) + x[5];
+}
+
+static void SLK_NAME(winograd_input)(size_t channels, const float *const *table, size_t tiles,
+                                     float *v, size_t plane) {
+  for (size_t tile = 0; tile < tiles; tile++, table += 36, v += channels) {
+    for (size_t c = 0; c < channels; c += SLK_WIDTH) {
+      const size_t left = channels - c;
+      vf half[6][6];
+      for (int column = 0; column < 6; column++) {
+        vf x[6], y[6];
+        SLK_UNROLL for (int row = 0; row < 6; row++) {
+          const float *p = table[row * 6 + column] + c;
+          x[row] = left >= SLK_WIDTH ? v_load(p) : v_load_n(p, left);
+        }
+        SLK_NAME(winograd_bt)(x, y);
+        SLK_UNROLL for (int row = 0; row < 6; row++) half[row][column] = y[row];
+      }
+      for (int row = 0; row < 6; row++) {
+        vf y[6];
+        SLK_NAME(winograd_bt)(half[row], y);
+        SLK_UNROLL for (int column = 0; column < 6; column++) {
+          v_store_n(v + (size_t)(row * 6 + column) * plane + c, y[column], left);
+        }
+      }
+    }
+  }
+}
+
+static void SLK_NAME(winograd_output)(size_t n, const float *m, size_t plane,
+                                      const slk_winograd_tiles *tiles, size_t first, size_t count,
+                                      const slk_epilogue *epilogue, float *y, float *room) {
+  const size_t stride = slk_round_up(n, SLK_WIDTH);
+  for (size_t tile = first; tile < first + count; tile++, m += n) {
+    for (size_t c = 0; c < n; c += SLK_WIDTH) {
+      const size_t left = n - c;
+      vf half[4][6];
+      for (int column = 0; column < 6; column++) {
+        vf x[6], z[4];
+        SLK_UNROLL for (int row = 0; row < 6; row++) {
+          x[row] = v_load_n(m + (size_t)(row * 6 + column) * plane + c, left);
+        }
+        SLK_NAME(winograd_at)(x, z);
+        SLK_UNROLL for (int row = 0; row < 4; row++) half[row][column] = z[row];
+      }
+      SLK_UNROLL for (int row = 0; row < 4; row++) {
+        vf z[4];
+        SLK_NAME(winograd_at)(half[row], z);
+        SLK_UNROLL for (int column = 0; column < 4; column++) {
+          v_store(room + (size_t)(row * 4 + column) * stride + c, z[column]);
+        }
+      }
+    }
+    const size_t per_image = tiles->rows * tiles->columns;
+    const size_t image = tile / per_image, place = tile % per_image;
+    const size_t top = place / tiles->columns * 4, side = place % tiles->columns * 4;
+    const size_t width = slk_min(4, tiles->width - side);
+    for (size_t row = 0; row < 4 && top + row < tiles->height; row++) {
+      const size_t pixel = (image * tiles->height + top + row) * tiles->width + side;
+      SLK_NAME(slk_finish)(epilogue, room + row * 4 * stride, stride, width, n, pixel, 0, y, n);
+    }
+  }
+}
