@@ -101,7 +101,8 @@ struct ChannelsLastProduct: Sendable {
     guard geometry.inputChannels < 16, geometry.groupCount == 1, width.dilation == 1,
       width.kernel > 1, height.padBegin >= 0, width.padBegin >= 0
     else { return .taps }
-    let lines = max((height.output - 1) * height.stride + height.reach, height.input + height.padBegin)
+    let lines = max(
+      (height.output - 1) * height.stride + height.reach, height.input + height.padBegin)
     let columns = max((width.output - 1) * width.stride + width.reach, width.input + width.padBegin)
     guard lines / 2 <= height.input, columns / 2 <= width.input else { return .taps }
     return .padded(height: lines, width: columns)

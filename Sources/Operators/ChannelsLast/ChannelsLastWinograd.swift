@@ -74,10 +74,13 @@ struct ChannelsLastWinograd: Sendable {
   }
 
   /// The rows of G: what a line of three weights becomes.
-  private static let filter: [[Double]] = [
-    [1 / 4, 0, 0], [-1 / 6, -1 / 6, -1 / 6], [-1 / 6, 1 / 6, -1 / 6],
-    [1 / 24, 1 / 12, 1 / 6], [1 / 24, -1 / 12, 1 / 6], [0, 0, 1],
-  ]
+  private static let filter: [[Double]] = {
+    let (small, large) = (0.5.squareRoot(), 2.0.squareRoot())
+    return [
+      [1, 0, 0], [-2 / 3, -small * 2 / 3, -1 / 3], [-2 / 3, small * 2 / 3, -1 / 3],
+      [1 / 6, large / 6, 1 / 3], [1 / 6, -large / 6, 1 / 3], [0, 0, 1],
+    ]
+  }()
 
   /// Point `point` of G g Gt for all pairs of channels, as the matrix [channels, outputs].
   private static func pack(

@@ -1,0 +1,111 @@
+import Base
+import Graphs
+import Operators
+import Tensors
+import TestSupport
+import Testing
+
+@testable import Execution
+
+/// Convolution nets whose images are turned to have their channels last.
+struct ChannelsLastTests {
+  /// A net of 3 x 3, 1 x 1 and depthwise convolutions with the blocks that published ones have.
+  private struct Net {
+    let g = GraphBuilder("net")
+    var numbers = SeededNumbers(5)
+
+    mutating func convolution(
+      _ x: Edge, _ weight: [Int], _ attributes: [String: Attribute] = [:]
+    ) throws -> Edge {
+      let scale = 1 / Double(weight.dropFirst().reduce(1, *)).squareRoot()
+      let w = g.constant(try numbers.tensor(.float32, weight, low: -scale, high: scale))
+      return g.add(
+        "Conv", [x, w, g.constant(try numbers.tensor(.float32, [weight[0]], low: -1))], attributes)
+    }
+
+    func swish(_ x: Edge) -> Edge { g.add("Mul", [x, g.add("Sigmoid", [x])]) }
+  }
+
+  private let frame: [String: Attribute] = ["pads": .ints([1, 1, 1, 1])]
+
+  /// An inverted bottleneck with squeeze and excitation, a residual sum, pooling, a join.
+  @Test func runsTheSameWithChannelsLast() throws {
+    var net = Net()
+    let g = net.g
+    let x = g.input("x", .float32, [.named("batch"), .fixed(3), .fixed(30), .fixed(26)])
+    let stem = net.swish(
+      try net.convolution(x, [40, 3, 3, 3], frame.merging(["strides": .ints([2, 2])]) { $1 }))
+    let deep = g.add(
+      "HardSwish",
+      [try net.convolution(stem, [40, 1, 3, 3], frame.merging(["group": .int(40)]) { $1 })])
+    let pooled = g.add("GlobalAveragePool", [deep])
+    let squeezed = g.add("Relu", [try net.convolution(pooled, [8, 40, 1, 1])])
+    let gate = g.add("HardSigmoid", [try net.convolution(squeezed, [40, 8, 1, 1])])
+    let excited = try net.convolution(g.add("Mul", [deep, gate]), [40, 40, 1, 1])
+    let sum = g.add("Relu", [g.add("Add", [excited, stem])])
+    let wide = try net.convolution(sum, [48, 40, 3, 3], frame)
+    let low = g.constant(try Tensor(scalar: Float(0))),
+      high = g.constant(try Tensor(scalar: Float(6)))
+    let clipped = g.add("Clip", [wide, low, high])
+    let joined = g.add("Concat", [clipped, sum], ["axis": .int(1)])
+    let window: [String: Attribute] = [
+      "kernel_shape": .ints([3, 3]), "strides": .ints([2, 2]), "pads": .ints([1, 1, 1, 1]),
+    ]
+    let largest = g.add("MaxPool", [joined], window)
+    let mean = g.add("AveragePool", [joined], window)
+    let scale = g.constant(try net.numbers.tensor(.float32, [88, 1, 1], low: -1))
+    let last = try net.convolution(
+      g.add("Mul", [g.add("Add", [largest, mean]), scale]), [16, 88, 1, 1])
+    g.output(g.add("Flatten", [g.add("GlobalAveragePool", [last])]), "y")
+
+    for batch in [1, 3] {
+      let input = try net.numbers.tensor(.float32, [batch, 3, 30, 26], low: -1)
+      let operators = try expectSameAtAllLevels(g.graph, ["x": input], tolerance: 2e-5)
+      #expect(operators.filter { $0 == "ChannelsLastConv" }.count == 7)
+      #expect(operators.filter { $0 == "Transpose" }.count == 2)
+      #expect(operators.filter { $0 == "ChannelsLastPool" }.count == 2)
+      #expect(!operators.contains("Swish") && !operators.contains("Clip"))
+      #expect(operators.filter { $0 == "Add" }.count == 1)
+    }
+  }
+
+  /// A value that something else needs as it was is turned back once, also for a subgraph or a result.
+  @Test func turnsBackWhatIsReadElsewhere() throws {
+    var net = Net()
+    let g = net.g
+    let x = g.input("x", .float32, [.fixed(1), .fixed(4), .fixed(9), .fixed(9)])
+    var images: [Edge] = [x]
+    for _ in 0..<9 { images.append(try net.convolution(images[images.count - 1], [4, 4, 1, 1])) }
+    g.output(images[9], "y")
+    g.output(g.add("Softmax", [images[5]], ["axis": .int(1)]), "softmax")
+    g.output(g.add("ReduceMax", [images[5], try g.ints("axes", [1])]), "largest")
+    let input = try net.numbers.tensor(.float32, [1, 4, 9, 9], low: -1)
+    let operators = try expectSameAtAllLevels(g.graph, ["x": input], tolerance: 1e-5)
+    #expect(operators.filter { $0 == "Transpose" }.count == 3)
+  }
+
+  /// A sum of images of unequal extents, which broadcasts.
+  @Test func broadcastsAResidual() throws {
+    var net = Net()
+    let g = net.g
+    let x = g.input("x", .float32, [.fixed(2), .fixed(6), .fixed(8), .fixed(8)])
+    var image = x
+    for _ in 0..<7 { image = try net.convolution(image, [6, 6, 1, 1]) }
+    let pooled = g.add("GlobalAveragePool", [image])
+    let vector = try net.convolution(pooled, [6, 6, 1, 1])
+    g.output(g.add("Relu", [g.add("Add", [image, vector])]), "y")
+    let input = try net.numbers.tensor(.float32, [2, 6, 8, 8], low: -1)
+    _ = try expectSameAtAllLevels(g.graph, ["x": input], tolerance: 1e-5)
+  }
+
+  /// Few convolutions are not worth the turns.
+  @Test func leavesSmallNetsAlone() throws {
+    var net = Net()
+    let x = net.g.input("x", .float32, [.fixed(1), .fixed(4), .fixed(9), .fixed(9)])
+    let y = try net.convolution(try net.convolution(x, [4, 4, 3, 3]), [4, 4, 3, 3])
+    net.g.output(y, "y")
+    let input = try net.numbers.tensor(.float32, [1, 4, 9, 9], low: -1)
+    let operators = try expectSameAtAllLevels(net.g.graph, ["x": input], tolerance: 1e-5)
+    #expect(!operators.contains("ChannelsLastConv"))
+  }
+}
