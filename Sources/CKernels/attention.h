@@ -5,14 +5,12 @@
 #include "include/slk_attention.h"
 #include "simd_names.h"
 
-/// Scores of the queries [first, first + rows) of a sequence, in place: exponentials of
+/// Scores of the queries [first, first + rows) of a head, in place: exponentials of
 /// scale * score + bias less their maximum; `inverse_sums` receives 1 / sum for each row.
 typedef struct {
-  const slk_attention *attention;
-  const float *bias;         // of this head, or NULL
-  const uint8_t *key_mask;   // of this sequence, or NULL
+  const slk_attention_view *view;
   float *scores;
-  size_t stride, first, rows, length;
+  size_t stride, first, rows;
   float *inverse_sums;
 } slk_score_block;
 

@@ -8,6 +8,11 @@ public enum Dimension: Sendable, Hashable, CustomStringConvertible {
   case named(String)
   case unknown
 
+  /// The extent, where it is a number.
+  public var extent: Int? {
+    if case .fixed(let extent) = self { extent } else { nil }
+  }
+
   public var description: String {
     switch self {
     case .fixed(let extent): "\(extent)"

@@ -8,8 +8,7 @@ extension OperatorDefinition {
   static func composed(
     _ name: String, domain: String = "", versions: [Int] = [1], inputs: ClosedRange<Int>,
     outputs: ClosedRange<Int> = 1...1, attributes: [AttributeSpec] = [], samples: [Sample],
-    parts:
-      @escaping @Sendable (ComposedNode, inout Rewriter) throws(StackLensError) -> [Node]
+    parts: @escaping Expand
   ) -> OperatorDefinition {
     let bare = OperatorDefinition(
       composing: name, domain: domain, versions: versions, inputs: inputs, outputs: outputs,
@@ -23,10 +22,19 @@ extension OperatorDefinition {
   }
 }
 
-/// A node of a composition, read with the defaults of its attributes.
-struct ComposedNode: NodeView {
-  let node: Node
-  let definition: OperatorDefinition
+extension OperatorDefinition {
+  /// The nodes that can stand for `node` in a file; nil where there are none.
+  package func expansion(
+    of node: Node, _ rewriter: inout Rewriter
+  ) throws(StackLensError) -> [Node]? {
+    try expand?(ComposedNode(node: node, definition: self), &rewriter)
+  }
+}
+
+/// A node that others stand for, read with the defaults of its attributes.
+public struct ComposedNode: NodeView {
+  public let node: Node
+  public let definition: OperatorDefinition
 
   /// The name of an input, nil where it is left out.
   func input(_ index: Int) -> String? {

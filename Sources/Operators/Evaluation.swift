@@ -128,6 +128,16 @@ public struct Rewriter {
     return nil
   }
 
+  /// The extents of `name`, nil each where unknown; nil where not even their number is known.
+  public func dims(of name: String) -> [Int?]? {
+    if let tensor = value(of: name) { return tensor.shape.dims }
+    if case .tensor(_, let dims?)? = types(name) { return dims.map(\.extent) }
+    return nil
+  }
+
+  /// The extent of the last axis of `name` where it is known.
+  public func lastExtent(of name: String) -> Int? { dims(of: name)?.last ?? nil }
+
   /// The value of `name` where it is constant.
   public func value(of name: String) -> Tensor? {
     added.first { $0.name == name }?.tensor ?? constants(name)

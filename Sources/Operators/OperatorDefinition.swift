@@ -52,11 +52,16 @@ public struct OperatorDefinition: Sendable {
   public typealias ValueOfTypes = @Sendable (Inference) throws(StackLensError) -> [Tensor]
   public typealias Convert =
     @Sendable (Node, _ opset: Int, inout Rewriter) throws(StackLensError) -> [Node]
+  public typealias Expand =
+    @Sendable (ComposedNode, inout Rewriter) throws(StackLensError) -> [Node]
 
   public let name: String
   public let domain: String
   /// Opsets at which the standard changed the operator, ascending; the last is the form in memory.
   public let versions: [Int]
+  /// The oldest opset in whose files a node is read: ONNX Runtime writes some operators into files
+  /// of opsets that do not have them.
+  public let oldestRead: Int
   /// How many inputs and outputs a node may have.
   public let inputCount: ClosedRange<Int>
   public let outputCount: ClosedRange<Int>
@@ -76,6 +81,9 @@ public struct OperatorDefinition: Sendable {
   /// Turns a node of the newest form into nodes that `opset` allows. Nil: all forms write alike.
   /// For operators of our own domain: the standard's nodes, in newest forms, that files get.
   public let lower: Convert?
+  /// What can stand for a node in files that cannot have it: nodes of other operators in their
+  /// newest forms.
+  public let expand: Expand?
   /// How gradients flow back through the operator. Nil: it cannot be differentiated.
   public let gradient: GradientRule?
   public let samples: [Sample]
@@ -85,13 +93,14 @@ public struct OperatorDefinition: Sendable {
     outputs: ClosedRange<Int> = 1...1, attributes: [AttributeSpec] = [],
     nameAttributes: [String] = [],
     infer: @escaping Infer, execution: Execution, valueOfTypes: ValueOfTypes? = nil,
-    isDeterministic: Bool = true,
-    lift: Convert? = nil, lower: Convert? = nil, gradient: GradientRule? = nil,
-    samples: [Sample] = []
+    isDeterministic: Bool = true, oldestRead: Int? = nil,
+    lift: Convert? = nil, lower: Convert? = nil, expand: Expand? = nil,
+    gradient: GradientRule? = nil, samples: [Sample] = []
   ) {
     self.name = name
     self.domain = domain
     self.versions = versions
+    self.oldestRead = oldestRead ?? versions[0]
     inputCount = inputs
     outputCount = outputs
     self.attributes = attributes
@@ -102,6 +111,7 @@ public struct OperatorDefinition: Sendable {
     self.isDeterministic = isDeterministic
     self.lift = lift
     self.lower = lower
+    self.expand = expand
     self.gradient = gradient
     self.samples = samples
   }

@@ -5,11 +5,14 @@ import Graphs
 public enum OperatorTable {
   /// Every definition, in the order of the families.
   public static let all: [OperatorDefinition] = [
+    attention,
     channelsLast,
-    contribGelu,
+    contributedActivations,
     contributedAliases,
+    contributedAttention,
     contributedGates,
     contributedKernels,
+    contributedNormalization,
     contributedProducts,
     controlFlow,
     convolution,

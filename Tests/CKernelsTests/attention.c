@@ -65,7 +65,7 @@ static void one_case(const attention_case *c) {
       .bias_row_stride = c->length + 2, .key_mask = c->mask ? mask : NULL,
       .causal = c->causal, .bf16 = c->bf16,
   };
-  void *scratch = block(slk_attention_scratch_bytes(c->length, c->head_size));
+  void *scratch = block(slk_attention_scratch_bytes(c->length, c->head_size, c->head_size));
   for (size_t head = 0; head < c->heads; head++) {
     slk_attention_head(&a, before, tokens, head, scratch);
     one_head(c, &a, before, head, c->bf16 && slk_cpu_has_bf16());
@@ -83,6 +83,75 @@ static void one_case(const attention_case *c) {
   free(qkv), free(out), free(alone), free(bias), free(mask), free(scratch), free(moved);
 }
 
+typedef struct {
+  size_t queries, keys, head_size, value_size;
+  ptrdiff_t position;
+  size_t before, after;
+  float softcap;
+  bool bias;
+} view_case;
+
+/// Queries and keys of different counts, with windows, against a plain loop.
+static void one_view(const view_case *c) {
+  const size_t width = c->head_size + 3, value_width = c->value_size + 2;
+  float *q = block(c->queries * width * 4), *k = block(c->keys * width * 4);
+  float *v = block(c->keys * value_width * 4), *out = block(c->queries * value_width * 4);
+  float *bias = block((c->queries * c->keys + 1) * 4);
+  fill(q, c->queries * width, 1), fill(k, c->keys * width, 2);
+  fill(v, c->keys * value_width, 3), fill(bias, c->queries * c->keys, 4);
+  memset(out, 0xff, c->queries * value_width * 4);
+  const slk_attention_view view = {
+      .q = q, .k = k, .v = v, .q_stride = width, .k_stride = width, .v_stride = value_width,
+      .out = out, .out_stride = value_width, .query_count = c->queries, .key_count = c->keys,
+      .head_size = c->head_size, .value_size = c->value_size, .scale = 0.7f,
+      .softcap = c->softcap, .bias = c->bias ? bias : NULL, .bias_row_stride = c->keys,
+      .position = c->position, .before = c->before, .after = c->after, .empty_is_zero = true,
+  };
+  void *scratch = block(slk_attention_scratch_bytes(c->keys, c->head_size, c->value_size));
+  slk_attend(&view, scratch);
+  for (size_t i = 0; i < c->queries; i++) {
+    double weights[600], sum = 0;
+    for (size_t j = 0; j < c->keys; j++) {
+      const double place = (double)c->position + (double)i;
+      double dot = 0;
+      for (size_t l = 0; l < c->head_size; l++) dot += (double)q[i * width + l] * k[j * width + l];
+      dot *= view.scale;
+      if (c->softcap != 0) dot = c->softcap * tanh(dot / c->softcap);
+      if (c->bias) dot += bias[i * c->keys + j];
+      const bool seen = (double)j >= place - (double)c->before &&
+                        (double)j <= place + (double)c->after;
+      weights[j] = seen ? exp(dot) : 0;
+      sum += weights[j];
+    }
+    for (size_t l = 0; l < c->value_size; l++) {
+      double e = 0;
+      for (size_t j = 0; j < c->keys; j++) e += weights[j] * v[j * value_width + l];
+      if (sum > 0) e /= sum;
+      const float found = out[i * value_width + l];
+      CHECK(fabs(found - e) < 2e-5, "view %zu x %zu (%zu, %zu): %g, expected %g", c->queries,
+            c->keys, i, l, found, e);
+    }
+    for (size_t l = c->value_size; l < value_width; l++) {
+      CHECK(isnan(out[i * value_width + l]), "wrote beside its columns");
+    }
+  }
+  free(q), free(k), free(v), free(out), free(bias), free(scratch);
+}
+
+static void views(void) {
+  const size_t all = SIZE_MAX;
+  for (size_t queries = 1; queries < 7; queries++) {
+    one_view(&(view_case){queries, 129, 64, 64, 128, all, 0, 0, false});
+    one_view(&(view_case){queries, 37, 17, 9, 3, 4, 2, 0, true});
+    one_view(&(view_case){queries, 5, 8, 40, -3, all, 0, 2, true});
+    one_view(&(view_case){queries, 20, 1, 1, 0, 3, all, 1.5f, false});
+    one_view(&(view_case){queries, 0, 8, 8, 0, all, all, 0, false});
+  }
+  one_view(&(view_case){70, 90, 33, 20, 20, 30, 0, 0, true});
+  one_view(&(view_case){70, 90, 32, 70, 0, all - 1, all - 1, 3, false});
+  one_view(&(view_case){40, 40, 16, 16, 0, 0, 0, 0, false});
+}
+
 void test_attention(void) {
   const size_t sizes[] = {32, 64, 7, 48, 1};
   for (size_t length = 1; length <= 70; length++) {
@@ -97,4 +166,5 @@ void test_attention(void) {
   one_case(&(attention_case){300, 64, 1, true, false, false, false});
   one_case(&(attention_case){513, 32, 1, false, false, false, true});
   one_case(&(attention_case){0, 32, 1, false, false, false, false});
+  views();
 }

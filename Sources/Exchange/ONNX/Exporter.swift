@@ -102,7 +102,7 @@ final class Exporter {
         throw error.within(node.label)
       }
     }
-    dropForgotten(&graph, source)
+    graph.dropForgotten(since: source, keeping: readElsewhere)
     return graph
   }
 
@@ -130,20 +130,18 @@ final class Exporter {
       default: break
       }
     }
+    let version = target(node.domain)
+    var stand = rewriter(node, scope)
     // What stands for a node that no other runtime knows, in nodes of the newest forms.
     if let compose = definition.isComposition ? definition.lift : isOwn ? definition.lower : nil {
-      var rewriter = rewriter(node, scope)
-      let parts = try compose(node, definition.newestVersion, &rewriter)
-      var (nodes, constants) = ([Node](), rewriter.added)
-      keep(parts, constants, scope)
-      for part in parts {
-        let lowered = try lower(part, scope)
-        nodes += lowered.nodes
-        constants += lowered.constants
-      }
-      return (nodes, constants)
+      return try lower(compose(node, definition.newestVersion, &stand), stand.added, scope)
     }
-    let version = target(node.domain)
+    let isForeign = !node.domain.isEmpty && !node.domain.hasPrefix("ai.")
+    if isForeign || version < definition.versions[0],
+      let parts = try definition.expansion(of: node, &stand)
+    {
+      return try lower(parts, stand.added, scope)
+    }
     var result = [node]
     var constants: [Initializer] = []
     if version < definition.newestVersion, let convert = definition.lower {
@@ -158,8 +156,27 @@ final class Exporter {
       }
     }
     keep(result, constants, scope)
-    for node in result { usedDomains.insert(node.domain) }
+    for node in result {
+      usedDomains.insert(node.domain)
+      noteTypes(node, scope)
+    }
     return (result, constants)
+  }
+
+  /// Nodes in their newest forms that stand for another one, in the form of the file.
+  private func lower(
+    _ parts: [Node], _ added: [Initializer], _ scope: NameScope
+  ) throws(StackLensError) -> (nodes: [Node], constants: [Initializer]) {
+    var (nodes, constants) = ([Node](), added)
+    keep(parts, constants, scope)
+    for part in parts {
+      let lowered = try lower(part, scope)
+      nodes += lowered.nodes
+      constants += lowered.constants
+    }
+    // Some became attributes.
+    let read = Set(nodes.lazy.flatMap(\.reads))
+    return (nodes, constants.filter { read.contains($0.name) })
   }
 
   private func rewriter(_ node: Node, _ scope: NameScope) -> Rewriter {
@@ -169,6 +186,20 @@ final class Exporter {
       isTaken: { [self] in taken.contains($0) })
   }
 
+  /// Remembers the element types of a node's outputs for the nodes behind it.
+  private func noteTypes(_ node: Node, _ scope: NameScope) {
+    let type = node.outputElementType { name in
+      if let constant = scope.constant(name) { return constant.elementType }
+      if case .tensor(let type, _)? = scope.type(name) { return type }
+      return nil
+    }
+    guard let type else { return }
+    for (index, name) in node.outputs.enumerated() where scope.types[name] == nil {
+      // Further outputs are of the same type where all are cut from one input.
+      if index == 0 || node.opType == "Split" { scope.types[name] = .tensor(type, nil) }
+    }
+  }
+
   /// Notes what a conversion made.
   private func keep(_ nodes: [Node], _ constants: [Initializer], _ scope: NameScope) {
     for constant in constants {
@@ -176,18 +207,5 @@ final class Exporter {
       taken.insert(constant.name)
     }
     for node in nodes { taken.formUnion(node.outputs) }
-  }
-
-  /// Drops constants whose last reader turned them into attributes.
-  private func dropForgotten(_ graph: inout Graph, _ source: Graph) {
-    func read(_ graph: Graph) -> Set<String> {
-      Set(graph.nodes.lazy.flatMap(\.reads)).union(graph.outputs.map(\.name))
-    }
-    let (before, after) = (read(source), read(graph))
-    let inputs = Set(graph.inputs.map(\.name))
-    graph.initializers.removeAll { constant in
-      before.contains(constant.name) && !after.contains(constant.name)
-        && !inputs.contains(constant.name) && !readElsewhere.contains(constant.name)
-    }
   }
 }

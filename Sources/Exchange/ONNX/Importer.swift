@@ -131,6 +131,7 @@ final class Importer {
         throw error.within(node.label)
       }
     }
+    if parent == nil, model.training.isEmpty { graph.dropForgotten(since: source, keeping: []) }
     return graph
   }
 
@@ -154,7 +155,7 @@ final class Importer {
     }
     guard let definition = definition(of: node) else { return }
     let version = try Opsets.version(of: node, in: imports, or: model.opsetImports)
-    guard version >= definition.versions[0] else {
+    guard version >= definition.oldestRead else {
       throw .formatError(
         "\(node.opType) appears in opset \(definition.versions[0]), the model imports \(version)")
     }

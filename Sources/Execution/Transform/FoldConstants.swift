@@ -13,8 +13,12 @@ extension Transform {
     for initializer in graph.initializers { constants[initializer.name] = initializer.tensor }
     var result = graph
     result.nodes = []
+    let index = graph.nodes.contains(where: asksForLastExtent) ? GraphIndex(graph) : nil
     for node in graph.nodes {
-      if let values = fold(node, constants) {
+      if asksForLastExtent(node), let extent = index?.lastExtent(of: node.inputs[0]) {
+        constants[node.outputs[0]] = try Tensor([Int64(extent)])
+        result.initializers.append(Initializer(node.outputs[0], try Tensor([Int64(extent)])))
+      } else if let values = fold(node, constants) {
         for (name, tensor) in zip(node.outputs, values) where !name.isEmpty {
           constants[name] = tensor
           result.initializers.append(Initializer(name, tensor))
@@ -24,6 +28,13 @@ extension Transform {
       }
     }
     return result
+  }
+
+  /// Whether a node makes the extent of a last axis, which the graph may show.
+  private static func asksForLastExtent(_ node: Node) -> Bool {
+    guard node.opType == "Shape", node.domain.isEmpty, case .int(-1)? = node.attributes["start"]
+    else { return false }
+    return node.attributes["end"] == nil && !node.inputs[0].isEmpty
   }
 
   /// The outputs of a foldable node. An error leaves the node where it is: it may never run.

@@ -30,6 +30,25 @@ struct Decomposition {
     return output
   }
 
+  /// Adds a node whose outputs have names already.
+  mutating func apply(
+    _ opType: String, _ inputs: [String], _ attributes: [String: Attribute] = [:],
+    domain: String = "", to outputs: [String]
+  ) {
+    nodes.append(
+      Node(opType, inputs: inputs, outputs: outputs, attributes: attributes, domain: domain))
+  }
+
+  /// Cuts a value into equal parts and returns their names.
+  mutating func split(
+    _ input: String, into count: Int, axis: Int64, _ rewriter: inout Rewriter
+  ) -> [String] {
+    let parts = (0..<count).map { _ in rewriter.fresh("split") }
+    apply(
+      "Split", [input], ["axis": .int(axis), "num_outputs": .int(Int64(count))], to: parts)
+    return parts
+  }
+
   /// Adds a finished node.
   mutating func add(_ node: Node) { nodes.append(node) }
 

@@ -102,7 +102,7 @@ extension OperatorDefinition {
     let rows = mask
     let items = shape[0] * heads
     let parts = min(preparation.threadCount * 3, max(items, 1))
-    let scratchBytes = (slk_attention_scratch_bytes(length, headSize) + 63) & ~63
+    let scratchBytes = (slk_attention_scratch_bytes(length, headSize, headSize) + 63) & ~63
     return PreparedKernel(scratchByteCount: scratchBytes * parts) { (run) throws(StackLensError) in
       guard run.outputs[0].count > 0 else { return }
       var settings = slk_attention()

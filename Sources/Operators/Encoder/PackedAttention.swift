@@ -25,7 +25,7 @@ extension OperatorDefinition {
         let (rows, width) = (type.shape[0], type.shape[1] / 3)
         let headWidth = width / heads
         let partLimit = preparation.threadCount == 1 ? 1 : preparation.threadCount * 3
-        let scratchBytes = (slk_attention_scratch_bytes(rows, headWidth) + 63) & ~63
+        let scratchBytes = (slk_attention_scratch_bytes(rows, headWidth, headWidth) + 63) & ~63
         return PreparedKernel(scratchByteCount: scratchBytes * partLimit) {
           (run) throws(StackLensError) in
           let (qkv, offsets) = (try run.input(0), try run.input(1))

@@ -80,7 +80,7 @@ extension OperatorDefinition {
         }
       },
     ]),
-    lower: lowerLayerNormalization,
+    oldestRead: 1, lower: lowerLayerNormalization,
     samples: [
       Sample([.floats(2, 3, 40), .floats(40), .floats(40)], outputs: 3),
       Sample([.floats(2, 3, 4), .floats(3, 4)], ["axis": .int(1)]),
@@ -145,12 +145,12 @@ extension OperatorDefinition {
     ]),
     lower: { (node, opset, rewriter) throws(StackLensError) in
       guard opset < 23 else { return [node] }
-      try requireLastAxis(node, opset)
+      let axes = try normalizedAxes(node, opset, rewriter)
       var old = Decomposition(node, opset)
       let isHalf = rewriter.isHalf(node.inputs[0])
       let x = isHalf ? old.widened(node.inputs[0], &rewriter) : node.inputs[0]
       let square = old.apply("Mul", [x, x], &rewriter)
-      let mean = try old.reduceMean(square, &rewriter)
+      let mean = try old.reduceMean(square, axes, &rewriter)
       let epsilon = floatAttribute(node, "epsilon", 1e-5)
       let least =
         isHalf
@@ -176,13 +176,13 @@ extension OperatorDefinition {
   private static let lowerLayerNormalization: Convert = {
     (node, opset, rewriter) throws(StackLensError) in
     guard opset < 17 else { return [node] }
-    try requireLastAxis(node, opset)
+    let axes = try normalizedAxes(node, opset, rewriter)
     var old = Decomposition(node, opset)
     let x = node.inputs[0]
-    let mean = try old.reduceMean(x, &rewriter)
+    let mean = try old.reduceMean(x, axes, &rewriter)
     let centred = old.apply("Sub", [x, mean], &rewriter)
     let square = old.apply("Mul", [centred, centred], &rewriter)
-    let variance = try old.reduceMean(square, &rewriter)
+    let variance = try old.reduceMean(square, axes, &rewriter)
     let raised = try old.apply(
       "Add",
       [variance, old.scalar(Double(floatAttribute(node, "epsilon", 1e-5)), twin: 1, &rewriter)],
@@ -198,11 +198,22 @@ extension OperatorDefinition {
     return old.finish("Add", [scaled, node.inputs[2]])
   }
 
-  /// The rank, and with it the list of axes, is only known for the last one.
-  private static func requireLastAxis(_ node: Node, _ opset: Int) throws(StackLensError) {
-    if case .int(let axis)? = node.attributes["axis"], axis != -1 {
-      throw .unsupported("\(node.opType) from axis \(axis) on cannot be written for opset \(opset)")
+  /// The axes of each row, counted from the end. With an axis counted from the start they follow
+  /// from the rank.
+  private static func normalizedAxes(
+    _ node: Node, _ opset: Int, _ rewriter: Rewriter
+  ) throws(StackLensError) -> [Int64] {
+    guard case .int(var axis)? = node.attributes["axis"] else { return [-1] }
+    if axis >= 0 {
+      guard let rank = rewriter.rank(of: node.inputs[0]), axis < rank else {
+        throw .unsupported(
+          "\(node.opType) from axis \(axis) on cannot be written for opset \(opset): "
+            + "the rank of '\(node.inputs[0])' is not known")
+      }
+      axis -= Int64(rank)
     }
+    guard axis >= -64 else { throw .invalidArgument("attribute 'axis' is \(axis)") }
+    return Array(axis...(-1))
   }
 
   private static func floatAttribute(_ node: Node, _ name: String, _ other: Float) -> Float {
@@ -223,12 +234,12 @@ extension Decomposition {
     apply("Cast", [input], ["to": .int(Int64(ElementType.float32.rawValue))], &rewriter)
   }
 
-  /// The mean along the last axis, kept as an axis of one.
+  /// The mean along some axes, each kept as an axis of one.
   fileprivate mutating func reduceMean(
-    _ input: String, _ rewriter: inout Rewriter
+    _ input: String, _ axes: [Int64], _ rewriter: inout Rewriter
   ) throws(StackLensError) -> String {
-    if targetOpset < 18 { return apply("ReduceMean", [input], ["axes": .ints([-1])], &rewriter) }
-    return apply("ReduceMean", [input, try rewriter.ints([-1], "axes")], &rewriter)
+    if targetOpset < 18 { return apply("ReduceMean", [input], ["axes": .ints(axes)], &rewriter) }
+    return apply("ReduceMean", [input, try rewriter.ints(axes, "axes")], &rewriter)
   }
 }
 

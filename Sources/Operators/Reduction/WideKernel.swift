@@ -7,6 +7,8 @@ struct WideRun<T> {
   let inputs: [UnsafePointer<T>?]
   let outputs: [UnsafeMutablePointer<T>]
   let run: Invocation
+  /// The room asked for, aligned to 64 bytes.
+  let scratch: UnsafeMutableRawPointer
 
   func input(_ index: Int) throws(StackLensError) -> UnsafePointer<T> {
     guard index < inputs.count, let pointer = inputs[index] else {
@@ -17,10 +19,11 @@ struct WideRun<T> {
 }
 
 /// Makes a kernel that computes in `T`: the first `inputCount` inputs are converted to it and the
-/// first `outputCount` outputs from it, in work space, except where they are `T` already.
+/// first `outputCount` outputs from it, in work space, except where they are `T` already. The body
+/// gets `scratchByteCount` bytes of its own.
 func wideKernel<T: TensorElement>(
   _: T.Type, _ preparation: Preparation, inputs inputCount: Int = .max,
-  outputs outputCount: Int = .max,
+  outputs outputCount: Int = .max, scratch scratchByteCount: Int = 0,
   _ body: @escaping @Sendable (WideRun<T>) throws(StackLensError) -> Void
 ) throws(StackLensError) -> PreparedKernel {
   let type = T.elementType
@@ -36,6 +39,7 @@ func wideKernel<T: TensorElement>(
       try plan.reserve(output.elementType == type ? 0 : output.shape.count, of: T.self))
   }
   let (rooms, targets) = (inputRooms, outputRooms)
+  let ownRoom = try plan.reserve(scratchByteCount, of: UInt8.self)
   return PreparedKernel(scratchByteCount: plan.byteCount) { (run) throws(StackLensError) in
     var inputs: [UnsafePointer<T>?] = []
     for (input, room) in zip(run.inputs, rooms) {
@@ -60,7 +64,8 @@ func wideKernel<T: TensorElement>(
       let base = output.elementType == type ? output.base : run.scratch + room
       outputs.append(base.assumingMemoryBound(to: T.self))
     }
-    try body(WideRun(inputs: inputs, outputs: outputs, run: run))
+    try body(
+      WideRun(inputs: inputs, outputs: outputs, run: run, scratch: run.scratch + ownRoom))
     for (output, wide) in zip(run.outputs, outputs) where output.elementType != type {
       convertElements(wide, type, output.base, output.elementType, output.count)
     }
