@@ -5,18 +5,20 @@ import Graphs
 import Tensors
 
 extension OperatorDefinition {
-  /// y = exp(x - max) / sum(exp(x - max)) along one axis. ONNX Softmax-13.
+  /// y = exp(x - max) / sum(exp(x - max)) along one axis. ONNX Softmax-13. In float16 and bfloat16 each
+  /// step is rounded, as in the function that the standard gives for it.
   static let softmax = alongAxis("Softmax", gradient: .softmax) { (layout) in
     { (x, y, count, parallel) in softmaxLines(layout, x, y, count, parallel) }
-  } line: { (x, y, length, step) in
+  } line: { (x, y, length, step, type) in
     var greatest = -Double.infinity
     for i in 0..<length { greatest = larger(greatest, x[i * step]) }
     var sum = 0.0
     for i in 0..<length {
-      let value = exp(x[i * step] - greatest)
+      let value = rounded(exp(rounded(x[i * step] - greatest, type)), type)
       y[i * step] = value
       sum += value
     }
+    sum = rounded(sum, type)
     for i in 0..<length { y[i * step] /= sum }
   }
 
@@ -30,7 +32,7 @@ extension OperatorDefinition {
           x + start, layout.length, y + start, layout.length, range.count, layout.length)
       }
     }
-  } line: { (x, y, length, step) in
+  } line: { (x, y, length, step, _) in
     var greatest = -Double.infinity
     for i in 0..<length { greatest = larger(greatest, x[i * step]) }
     var sum = 0.0
@@ -42,7 +44,7 @@ extension OperatorDefinition {
   /// 1 at the first greatest element along one axis, 0 elsewhere. ONNX Hardmax-13.
   static let hardmax = alongAxis("Hardmax", gradient: .zero) { (_) in
     nil
-  } line: { (x, y, length, step) in
+  } line: { (x, y, length, step, _) in
     var best = 0
     for i in 0..<length {
       if x[i * step] > x[best * step] { best = i }
@@ -52,6 +54,15 @@ extension OperatorDefinition {
   }
 
   private static func larger(_ a: Double, _ b: Double) -> Double { a.isNaN || a > b ? a : b }
+
+  /// The value as a half type holds it; other types hold it as it is.
+  private static func rounded(_ value: Double, _ type: ElementType) -> Double {
+    switch type {
+    case .float16: Double(Float16(value))
+    case .bfloat16: Double(BFloat16(Float(value)).float)
+    default: value
+    }
+  }
 
   /// Work on `rows` lines of float32.
   private typealias Lines =
@@ -65,7 +76,8 @@ extension OperatorDefinition {
     _ name: String, gradient: GradientRule, vector: @escaping @Sendable (AxisLayout) -> Lines?,
     line:
       @escaping @Sendable (
-        _ x: UnsafePointer<Double>, _ y: UnsafeMutablePointer<Double>, _ length: Int, _ step: Int
+        _ x: UnsafePointer<Double>, _ y: UnsafeMutablePointer<Double>, _ length: Int, _ step: Int,
+        _ type: ElementType
       ) -> Void
   ) -> OperatorDefinition {
     OperatorDefinition(
@@ -90,11 +102,12 @@ extension OperatorDefinition {
           }
         },
         .reference { (preparation) throws(StackLensError) in
-          let layout = try layout(preparation, preparation.input(0).shape)
+          let input = try preparation.input(0)
+          let layout = try layout(preparation, input.shape)
           return try wideKernel(Double.self, preparation) { (wide) throws(StackLensError) in
             let (x, y) = (try wide.input(0), wide.outputs[0])
             layout.forEachLine(wide.run.parallel) { start in
-              line(x + start, y + start, layout.length, layout.inner)
+              line(x + start, y + start, layout.length, layout.inner, input.elementType)
             }
           }
         },
