@@ -97,18 +97,19 @@ extension OperatorDefinition {
   }
 
   /// The matrix product of quantised factors, quantised: exact int32 sums, one rounding at the end.
-  /// ONNX QLinearMatMul-21 for 8-bit integers.
+  /// With 8-bit floats among the types the sums are float32. ONNX QLinearMatMul-21.
   static let qLinearMatMul = OperatorDefinition(
     "QLinearMatMul", versions: [10, 21], inputs: 8...8,
     infer: { (context) throws(StackLensError) in
-      let a = try context.input(0, oneOf: byteTypes)
-      let b = try context.input(3, oneOf: byteTypes)
+      let types = byteTypes + ElementType.eightBitFloats
+      let a = try context.input(0, oneOf: types)
+      let b = try context.input(3, oneOf: types)
       for index in [1, 4, 6] {
         _ = try context.input(index, oneOf: [.float32, .float16, .bfloat16])
       }
       _ = try context.sameElementType(0, 2)
       _ = try context.sameElementType(3, 5)
-      let type = try context.input(7, oneOf: byteTypes).elementType
+      let type = try context.input(7, oneOf: types).elementType
       let (_, shape) = try MatrixProduct.make(a.shape, b.shape)
       for index in [1, 2] {
         _ = try LineParameter(context.input(index).shape, factor: a.shape, isRight: false)
@@ -123,14 +124,11 @@ extension OperatorDefinition {
     },
     execution: .kernels([
       Kernel("packed") { (preparation) throws(StackLensError) in
-        preparation.outputs[0].elementType == .int8
-          ? try qLinearMatMulKernel(Int8.self, preparation, isPacked: true)
-          : try qLinearMatMulKernel(UInt8.self, preparation, isPacked: true)
+        try qLinearMatMulKernel(preparation, isPacked: true)
       },
       .reference { (preparation) throws(StackLensError) in
-        preparation.outputs[0].elementType == .int8
-          ? try qLinearMatMulKernel(Int8.self, preparation, isPacked: false)
-          : try qLinearMatMulKernel(UInt8.self, preparation, isPacked: false)
+        try qLinearMatMulKernel(preparation, isPacked: false)
+          ?? qLinearMatMulOfFloats(preparation)
       },
     ]),
     samples: [
@@ -146,7 +144,25 @@ extension OperatorDefinition {
         .random(.float32, [], low: 1, high: 2), .random(.int8, [], low: 0, high: 1),
         .random(.float32, [], low: 1, high: 2), .random(.int8, [], low: 0, high: 1),
       ]),
+      Sample([
+        .random(.float8e4m3fn, [2, 3, 4], low: -9, high: 9), .random(.float32, [], low: 1, high: 2),
+        .random(.float8e4m3fn, [], low: 0, high: 1), .random(.int8, [4, 5], low: -9, high: 9),
+        .random(.float32, [5], low: 1, high: 2), .random(.int8, [5], low: 0, high: 2),
+        .random(.float32, [], low: 1, high: 2), .random(.float8e5m2, [], low: 0, high: 1),
+      ]),
     ])
+
+  /// Nil where one of the types is no integer.
+  private static func qLinearMatMulKernel(
+    _ preparation: Preparation, isPacked: Bool
+  ) throws(StackLensError) -> PreparedKernel? {
+    for index in [0, 3, 7] {
+      guard byteTypes.contains(try preparation.input(index).elementType) else { return nil }
+    }
+    return preparation.outputs[0].elementType == .int8
+      ? try qLinearMatMulKernel(Int8.self, preparation, isPacked: isPacked)
+      : try qLinearMatMulKernel(UInt8.self, preparation, isPacked: isPacked)
+  }
 
   private static func qLinearMatMulKernel<Q: FixedWidthInteger & Sendable>(
     _ type: Q.Type, _ preparation: Preparation, isPacked: Bool

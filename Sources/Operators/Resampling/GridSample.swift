@@ -12,7 +12,7 @@ extension OperatorDefinition {
       .string("padding_mode", default: "zeros"),
     ],
     infer: { (context) throws(StackLensError) in
-      let x = try context.input(0, oneOf: ElementType.reals)
+      let x = try context.input(0, oneOf: ElementType.ordinary)
       let grid = try context.input(1, oneOf: ElementType.reals)
       let rank = x.rank - 2
       guard rank >= 1, rank <= 3, grid.rank == x.rank, grid.shape[0] == x.shape[0],
@@ -27,12 +27,17 @@ extension OperatorDefinition {
     execution: .kernels([
       .reference { (preparation) throws(StackLensError) in
         let sampler = try GridSampler(preparation, x: preparation.input(0).shape)
-        let grid = try preparation.input(1).elementType
-        switch try preparation.input(0).elementType {
-        case .float64: return sampler.kernel(Double.self, grid)
-        case .float16: return sampler.kernel(Float16.self, grid)
-        case .bfloat16: return sampler.kernel(BFloat16.self, grid)
-        default: return sampler.kernel(Float.self, grid)
+        let type = try preparation.input(0).elementType
+        switch type {
+        case .float32: return sampler.kernel(Float.self)
+        case .float64: return sampler.kernel(Double.self)
+        case .float16: return sampler.kernel(Float16.self)
+        case .bfloat16: return sampler.kernel(BFloat16.self)
+        case _ where sampler.mode == .nearest: return try sampler.choosingKernel(type)
+        case .complex64: return sampler.kernel(Float.self, parts: 2)
+        case .complex128: return sampler.kernel(Double.self, parts: 2)
+        case .string: throw .typeMismatch("strings can only be sampled with mode 'nearest'")
+        default: return try sampler.convertingKernel(preparation)
         }
       }
     ]),
@@ -63,6 +68,13 @@ extension OperatorDefinition {
         [.floats(1, 2, 3, 4, 2), .random(.float32, [1, 2, 3, 2, 3], low: -2, high: 2)],
         ["padding_mode": .string("border"), "align_corners": .int(1), "mode": .string("nearest")]),
       Sample([.floats(1, 2, 4, 5), .floats(1, 0, 3, 2)]),
+      Sample([.random(.int32, [1, 2, 4, 5], low: -99, high: 99), .floats(1, 2, 3, 2)]),
+      Sample([.random(.complex64, [1, 2, 4, 5], low: -9, high: 9), .floats(1, 2, 3, 2)]),
+      Sample(
+        [
+          .random(.string, [1, 2, 4, 5], low: 0, high: 99),
+          .random(.float32, [1, 2, 3, 2], low: -2, high: 2),
+        ], ["mode": .string("nearest")]),
     ])
 }
 
@@ -92,36 +104,111 @@ private struct GridSampler: Sendable {
     strides = Array(x.strides.dropFirst(2))
   }
 
-  func kernel<T: RealElement>(_: T.Type, _ gridType: ElementType) -> PreparedKernel {
-    switch gridType {
-    case .float64: kernel(T.self, Double.self)
-    case .float16: kernel(T.self, Float16.self)
-    case .bfloat16: kernel(T.self, BFloat16.self)
-    default: kernel(T.self, Float.self)
+  /// Interpolates elements of `parts` independent components.
+  func kernel<T: RealElement>(
+    _: T.Type, parts: Int = 1
+  ) -> PreparedKernel {
+    PreparedKernel { (run) throws(StackLensError) in
+      sample(
+        try run.input(0).base.assumingMemoryBound(to: T.self), try run.input(1),
+        run.outputs[0].base.assumingMemoryBound(to: T.self), run.outputs[0].shape, run.parallel,
+        parts: parts)
     }
   }
 
-  private func kernel<T: RealElement, G: RealElement>(_: T.Type, _: G.Type) -> PreparedKernel {
-    PreparedKernel { (run) throws(StackLensError) in
-      let x = try run.input(0).base.assumingMemoryBound(to: T.self)
-      let grid = try run.input(1).base.assumingMemoryBound(to: G.self)
-      let y = run.outputs[0].base.assumingMemoryBound(to: T.self)
-      let output = run.outputs[0].shape
-      let points = output.count(2..<output.rank)
-      let pixels = extents.reduce(1, *)
-      run.parallel.ranges(images * points, grain: 256) { range in
-        var taps: [(offset: Int, weight: Double)] = []
-        for index in range {
-          let (image, point) = index.quotientAndRemainder(dividingBy: points)
-          gather(grid + index * extents.count, &taps)
-          for channel in 0..<channels {
-            let map = image * channels + channel
+  /// Interpolates integers and truth values in double precision; fractions are cut.
+  func convertingKernel(_ preparation: Preparation) throws(StackLensError) -> PreparedKernel {
+    var plan = ScratchPlan()
+    let source = try plan.reserve(preparation.input(0).shape.count, of: Double.self)
+    let target = try plan.reserve(preparation.outputs[0].shape.count, of: Double.self)
+    return PreparedKernel(scratchByteCount: plan.byteCount) { (run) throws(StackLensError) in
+      let (x, y) = (try run.input(0), run.outputs[0])
+      convertElements(x.base, x.elementType, run.scratch + source, .float64, x.count)
+      sample(
+        (run.scratch + source).assumingMemoryBound(to: Double.self), try run.input(1),
+        (run.scratch + target).assumingMemoryBound(to: Double.self), y.shape, run.parallel)
+      convertElements(run.scratch + target, .float64, y.base, y.elementType, y.count)
+    }
+  }
+
+  /// Takes the nearest element of any type.
+  func choosingKernel(
+    _ type: ElementType
+  ) throws(StackLensError) -> PreparedKernel {
+    let zero = try Tensor(zeros: type, .scalar)
+    return PreparedKernel { (run) throws(StackLensError) in
+      let (x, grid, y) = (try run.input(0), try run.input(1), run.outputs[0])
+      let points = y.shape.count(2..<y.rank)
+      var places: [Int?] = []
+      var taps: [(offset: Int, weight: Double)] = []
+      for index in 0..<images * points {
+        gather(grid, at: index * extents.count, &taps)
+        places.append(taps.first?.offset)
+      }
+      let choice = Choice(
+        x: x.base, y: y.base, zero: zero.base, places: places, points: points,
+        pixels: extents.reduce(1, *), channels: channels)
+      type.byWidth(choice)
+    }
+  }
+
+  private struct Choice: WidthWork {
+    let x: UnsafeRawPointer
+    let y: UnsafeMutableRawPointer
+    let zero: UnsafeRawPointer
+    let places: [Int?]
+    let points: Int
+    let pixels: Int
+    let channels: Int
+
+    func callAsFunction<Element>(_: Element.Type) {
+      let (x, y) = (
+        x.assumingMemoryBound(to: Element.self), y.assumingMemoryBound(to: Element.self)
+      )
+      let zero = zero.assumingMemoryBound(to: Element.self)
+      for (index, place) in places.enumerated() {
+        let (image, point) = index.quotientAndRemainder(dividingBy: points)
+        for map in image * channels..<(image + 1) * channels {
+          y[map * points + point] = place.map { x[map * pixels + $0] } ?? zero.pointee
+        }
+      }
+    }
+  }
+
+  private func sample<T: RealElement>(
+    _ x: UnsafePointer<T>, _ grid: Tensor, _ y: UnsafeMutablePointer<T>, _ output: Shape,
+    _ parallel: Parallel, parts: Int = 1
+  ) {
+    let points = output.count(2..<output.rank)
+    let pixels = extents.reduce(1, *)
+    parallel.ranges(images * points, grain: 256) { range in
+      var taps: [(offset: Int, weight: Double)] = []
+      for index in range {
+        let (image, point) = index.quotientAndRemainder(dividingBy: points)
+        gather(grid, at: index * extents.count, &taps)
+        for channel in 0..<channels {
+          let map = image * channels + channel
+          for part in 0..<parts {
             var sum = 0.0
-            for tap in taps { sum += tap.weight * x[map * pixels + tap.offset].double }
-            y[map * points + point] = T(rounding: sum)
+            for tap in taps {
+              sum += tap.weight * x[(map * pixels + tap.offset) * parts + part].double
+            }
+            y[(map * points + point) * parts + part] = T(rounding: sum)
           }
         }
       }
+    }
+  }
+
+  /// The pixels that the position at an element of the grid is made of.
+  private func gather(
+    _ grid: Tensor, at start: Int, _ taps: inout [(offset: Int, weight: Double)]
+  ) {
+    switch grid.elementType {
+    case .float64: gather(grid.base.assumingMemoryBound(to: Double.self) + start, &taps)
+    case .float16: gather(grid.base.assumingMemoryBound(to: Float16.self) + start, &taps)
+    case .bfloat16: gather(grid.base.assumingMemoryBound(to: BFloat16.self) + start, &taps)
+    default: gather(grid.base.assumingMemoryBound(to: Float.self) + start, &taps)
     }
   }
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Optional, Union
 
+import numpy as np
+
 from . import _logging, _native
 from ._native import lib
 from .errors import InvalidArgumentError
@@ -20,7 +22,9 @@ from .tensor import (
     Arguments,
     ArrayLike,
     Entries,
+    Nothing,
     Several,
+    Tensor,
     Value,
     checked_names,
     take_values,
@@ -30,7 +34,19 @@ __all__ = ["Cancellation", "InferenceSession", "NodeArg", "Session", "ValueInfo"
 
 _UNKNOWN_RANK = ctypes.c_size_t(-1).value
 _KINDS = ("tensor", "sequence", "map", "optional")
-_ORT_NAMES = {"float32": "float", "float64": "double", "str": "string"}
+_ORT_NAMES = {
+    "float32": "float",
+    "float64": "double",
+    "str": "string",
+    "float8_e4m3fn": "float8e4m3fn",
+    "float8_e4m3fnuz": "float8e4m3fnuz",
+    "float8_e5m2": "float8e5m2",
+    "float8_e5m2fnuz": "float8e5m2fnuz",
+    "float8_e8m0fnu": "float8e8m0",
+    "float6_e2m3fn": "float6e2m3",
+    "float6_e3m2fn": "float6e3m2",
+    "float4_e2m1fn": "float4e2m1",
+}
 
 ModelSource = Union[str, "os.PathLike[str]", bytes, bytearray, memoryview, Model]
 
@@ -186,7 +202,8 @@ class Session:
         output_names : sequence of str or None
             The outputs wanted; None means all, in the model's order.
         inputs : mapping of str to array_like
-            A value for each input. Contiguous arrays are shared for the length of the run.
+            A value for each input: an array, a list for a sequence, None for an optional without
+            content. Contiguous arrays are shared for the length of the run.
         cancellation : Cancellation, optional
             Ends the run from another thread.
 
@@ -229,13 +246,17 @@ class Session:
 
     def _argument(self, name: str, value: ArrayLike) -> ArrayLike:
         """The value as the model declares it: a list is a sequence where one is wanted."""
-        if not isinstance(value, (list, tuple, dict)):
+        if value is not None and not isinstance(value, (list, tuple, dict)):
             return value
         info = next((info for info in self._inputs if info.name == name), None)
-        dtype = info.dtype if info else None
+        kind, dtype = (info.kind, info.dtype) if info else (None, None)
+        if value is None:
+            return Nothing() if kind == "optional" else value
         if isinstance(value, dict):
             return Entries(value, dtype)
-        if info and info.kind == "sequence":
+        # An optional may hold either; a list of arrays is meant as a sequence.
+        is_several = all(isinstance(element, (np.ndarray, Tensor)) for element in value)
+        if kind == "sequence" or (kind == "optional" and is_several):
             return Several(Entries(v, dtype) if isinstance(v, dict) else v for v in value)
         return value
 

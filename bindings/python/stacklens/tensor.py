@@ -232,6 +232,10 @@ class Several(list):  # type: ignore[type-arg]
     """A list that means a sequence value, not one array."""
 
 
+class Nothing:
+    """Means an optional without content, where None means an argument that is left out."""
+
+
 def new_sequence(values: Sequence[ArrayLike]) -> tuple[c_void_p, list[Optional[np.ndarray]]]:
     """A new reference to a sequence of values, and the arrays whose memory it shares."""
     out = c_void_p()
@@ -503,6 +507,10 @@ class Arguments:
                     handle, lents = new_sequence(value)
                     self.array[index] = handle.value
                     self.shared += lents
+                elif isinstance(value, Nothing):
+                    handle = c_void_p()
+                    lib.sl_value_create_none(byref(handle))
+                    self.array[index] = handle.value
                 elif value is not None:
                     handle, lent = new_handle(value, copies_small=True)
                     self.array[index] = handle.value
