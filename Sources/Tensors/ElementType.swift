@@ -99,6 +99,27 @@ public enum ElementType: Int32, Sendable, CaseIterable {
     }
   }
 
+  /// The opset of ONNX that introduced the type.
+  public var firstOpset: Int {
+    switch self {
+    case .bfloat16: 13
+    case .float8e4m3fn, .float8e4m3fnuz, .float8e5m2, .float8e5m2fnuz: 19
+    case .int4, .uint4: 21
+    case .float4e2m1: 23
+    case .float8e8m0: 24
+    case .int2, .uint2: 25
+    case .float6e2m3, .float6e3m2: 28
+    default: 1
+    }
+  }
+
+  /// - Throws: `.unsupported` where a file for `opset` cannot hold the type.
+  package func check(isIn opset: Int) throws(StackLensError) {
+    guard opset >= firstOpset else {
+      throw .unsupported("element type \(name) needs opset \(firstOpset), asked for \(opset)")
+    }
+  }
+
   /// The name that messages use: "float32", "int64" …
   public var name: String { "\(self)" }
 }

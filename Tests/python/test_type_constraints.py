@@ -45,6 +45,9 @@ TIED = {
     ("LabelEncoder", "T1"): "the type is that of the keys",
 }
 
+# Types that a schema allows although the operator has no meaning for them.
+MEANINGLESS = {("Col2Im", "string"): "texts have no sums"}
+
 
 def numpy_type(name: str) -> np.dtype:
     name = NUMPY_NAMES.get(name, name)
@@ -198,7 +201,7 @@ def test_takes_every_type_of_its_schema(key: tuple[str, str]) -> None:
                 except (stacklens.StackLensError, ValueError, TypeError):
                     # About values, and another case may have better ones.
                     continue
-            if reasons:
+            if reasons and (schema.name, name) not in MEANINGLESS:
                 refused.append(f"{variable} = {name}: {min(reasons)}")
     assert not refused, "\n".join(refused)
 

@@ -87,10 +87,12 @@ final class Exporter {
     let scope = NameScope(
       parent: parent, defined: inputs.union(source.nodes.lazy.flatMap(\.outputs)))
     for constant in source.initializers {
+      try checkType(.tensor(constant.tensor.elementType, nil), constant.name)
       scope.defined.insert(constant.name)
       if !inputs.contains(constant.name) { scope.constants[constant.name] = constant.tensor }
     }
     for info in source.inputs + source.outputs + source.valueInfo {
+      try checkType(info.type, info.name)
       scope.types[info.name] = info.type
     }
     for node in source.nodes {
@@ -104,6 +106,19 @@ final class Exporter {
     }
     graph.dropForgotten(since: source, keeping: readElsewhere)
     return graph
+  }
+
+  /// - Throws: `.unsupported` for an element type that the opset does not have yet.
+  private func checkType(_ type: ValueType, _ name: String) throws(StackLensError) {
+    switch type {
+    case .tensor(let elementType, _):
+      do throws(StackLensError) { try elementType.check(isIn: opset) } catch {
+        throw error.within("'\(name)'")
+      }
+    case .sequence(let element), .optional(let element), .map(_, let element):
+      try checkType(element, name)
+    case .unknown: break
+    }
   }
 
   /// One node with its subgraphs.
@@ -127,6 +142,7 @@ final class Exporter {
         var lowered: [Graph] = []
         for graph in inner { lowered.append(try lower(graph, parent: scope)) }
         node.attributes[key] = .graphs(lowered)
+      case .tensor(let tensor): try checkType(.tensor(tensor.elementType, nil), key)
       default: break
       }
     }

@@ -107,6 +107,9 @@ extension OperatorDefinition {
   /// `saturate` and `round_mode` only speak of 8-bit floats.
   private static let lowerCast: Convert = { (node, opset, _) throws(StackLensError) in
     var node = node
+    if case .int(let code)? = node.attributes["to"] {
+      try Int32(exactly: code).flatMap(ElementType.init(rawValue:))?.check(isIn: opset)
+    }
     if opset < 24 { node.attributes["round_mode"] = nil }
     if opset < 19 { node.attributes["saturate"] = nil }
     return [node]

@@ -102,6 +102,9 @@ extension OperatorDefinition {
       }
       node.attributes[name] = nil
     }
+    if case .int(let code)? = node.attributes["output_dtype"] {
+      try Int32(exactly: code).flatMap(ElementType.init(rawValue:))?.check(isIn: opset)
+    }
     if node.opType == "DequantizeLinear", opset < 23,
       case .int(let type)? =
         node.attributes["output_dtype"], type != 0

@@ -127,8 +127,8 @@ extension OperatorDefinition {
         try qLinearMatMulKernel(preparation, isPacked: true)
       },
       .reference { (preparation) throws(StackLensError) in
-        try qLinearMatMulKernel(preparation, isPacked: false)
-          ?? qLinearMatMulOfFloats(preparation)
+        if let kernel = try qLinearMatMulKernel(preparation, isPacked: false) { return kernel }
+        return try qLinearMatMulOfFloats(preparation)
       },
     ]),
     samples: [
