@@ -43,6 +43,7 @@ NUMPY_NAMES = {
 TIED = {
     ("BitCast", "T1"): "the attribute's type has the same width",
     ("LabelEncoder", "T1"): "the type is that of the keys",
+    ("TfIdfVectorizer", "T"): "texts belong to a pool of texts",
 }
 
 # Types that a schema allows although the operator has no meaning for them.
