@@ -121,13 +121,6 @@ public struct Rewriter {
     return nil
   }
 
-  /// The rank of `name` where it is known.
-  public func rank(of name: String) -> Int? {
-    if let tensor = value(of: name) { return tensor.rank }
-    if case .tensor(_, let dims?)? = types(name) { return dims.count }
-    return nil
-  }
-
   /// The extents of `name`, nil each where unknown; nil where not even their number is known.
   public func dims(of name: String) -> [Int?]? {
     if let tensor = value(of: name) { return tensor.shape.dims }
@@ -137,6 +130,12 @@ public struct Rewriter {
 
   /// The extent of the last axis of `name` where it is known.
   public func lastExtent(of name: String) -> Int? { dims(of: name)?.last ?? nil }
+
+  /// The rank of `name` where it is known.
+  public func rank(of name: String) -> Int? { dims(of: name)?.count }
+
+  /// The type of `name`, `.unknown` where nothing is known.
+  public func type(of name: String) -> ValueType { types(name) ?? .unknown }
 
   /// The value of `name` where it is constant.
   public func value(of name: String) -> Tensor? {

@@ -52,12 +52,14 @@ struct SampleRoundTripTests {
     var model = Model(graph: graph)
     for index in direct.indices { model.graph.outputs[index].type = type(of: direct[index]) }
     let isOwn = test.definition.domain == "ai.stacklens"
-    for opset in [28, Self.olderOpset] {
+    for opset in [28, Self.olderOpset, 12, 7] {
       let bytes: [UInt8]
       do throws(StackLensError) {
         bytes = try ONNX.encode(model, opset: opset, allowsOwnOperators: isOwn)
       } catch {
-        #expect(error.status == .unsupported && opset < 28, "\(error)")
+        // Some integers have been taken out of the standard again.
+        let isPossible = opset < 28 || error.message.contains("no longer in the standard")
+        #expect(error.status == .unsupported && isPossible, "\(error)")
         continue
       }
       let read = try ONNX.load(bytes: bytes)

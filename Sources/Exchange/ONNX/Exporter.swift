@@ -165,6 +165,9 @@ final class Exporter {
       result = try convert(node, version, &rewriter)
       constants = rewriter.added
     }
+    if node.domain.isEmpty {
+      result = try fit(result, version, node, constants, scope)
+    }
     for made in result where made.domain == node.domain {
       let first = OperatorTable.find(made.opType, domain: made.domain)?.versions[0] ?? version
       guard version >= first else {
@@ -172,10 +175,7 @@ final class Exporter {
       }
     }
     keep(result, constants, scope)
-    for node in result {
-      usedDomains.insert(node.domain)
-      noteTypes(node, scope)
-    }
+    for node in result { usedDomains.insert(node.domain) }
     return (result, constants)
   }
 
@@ -202,18 +202,27 @@ final class Exporter {
       isTaken: { [self] in taken.contains($0) })
   }
 
-  /// Remembers the element types of a node's outputs for the nodes behind it.
-  private func noteTypes(_ node: Node, _ scope: NameScope) {
-    let type = node.outputElementType { name in
-      if let constant = scope.constant(name) { return constant.elementType }
-      if case .tensor(let type, _)? = scope.type(name) { return type }
-      return nil
+  /// The nodes under element types that the opset allows; their types are noted.
+  private func fit(
+    _ nodes: [Node], _ version: Int, _ source: Node, _ constants: [Initializer],
+    _ scope: NameScope
+  ) throws(StackLensError) -> [Node] {
+    keep(nodes, constants, scope)
+    let fitter = TypeFitter(opset: version) { name in
+      scope.constant(name).map { .tensor($0.elementType, $0.shape.dims.map { .fixed($0) }) }
+        ?? scope.type(name)
     }
-    guard let type else { return }
-    for (index, name) in node.outputs.enumerated() where scope.types[name] == nil {
-      // Further outputs are of the same type where all are cut from one input.
-      if index == 0 || node.opType == "Split" { scope.types[name] = .tensor(type, nil) }
+    var rewriter = rewriter(source, scope)
+    var result: [Node] = []
+    for node in nodes {
+      for fitted in node.domain.isEmpty ? try fitter.fit(node, &rewriter) : [node] {
+        for (name, type) in fitter.outputTypes(of: fitted) where scope.type(name) == nil {
+          scope.types[name] = type
+        }
+        result.append(fitted)
+      }
     }
+    return result
   }
 
   /// Notes what a conversion made.

@@ -36,7 +36,7 @@ extension OperatorTable {
       UnaryFunction(.selu, Double(try node.float("alpha")), Double(try node.float("gamma")))
     },
     .unary(
-      "Celu", [12, 28], attributes: [.float("alpha", default: 1)],
+      "Celu", [12, 28], attributes: [.float("alpha", default: 1)], lower: lowerCelu,
       sampleAttributes: ["alpha": .float(2)]
     ) { (node) throws(StackLensError) in
       UnaryFunction(.celu, Double(try node.float("alpha")))
@@ -50,6 +50,7 @@ extension OperatorTable {
     },
     .unary(
       "ThresholdedRelu", [1, 10, 22], attributes: [.float("alpha", default: 1)], samples: -3...3,
+      lower: lowerThresholdedRelu,
       sampleAttributes: ["alpha": .float(2)]
     ) { (node) throws(StackLensError) in
       UnaryFunction(.thresholdedRelu, Double(try node.float("alpha")))
@@ -97,6 +98,37 @@ extension OperatorTable {
       UnaryFunction(.tanh)
     },
   ]
+
+  private static func alpha(_ node: Node) -> Double {
+    if case .float(let value)? = node.attributes["alpha"] { Double(value) } else { 1 }
+  }
+
+  /// x where it is greater than alpha. What opset 1 had under the name was an experiment.
+  private static func lowerThresholdedRelu(
+    _ node: Node, _ opset: Int, _ rewriter: inout Rewriter
+  ) throws(StackLensError) -> [Node] {
+    guard opset < 10 else { return [node] }
+    guard opset >= 9, let type = rewriter.elementType(of: node.inputs[0]) else {
+      throw .unsupported("ThresholdedRelu needs opset 10, not \(opset)")
+    }
+    var old = Decomposition(node, opset)
+    let limit = try old.scalar(alpha(node), &rewriter)
+    let isAbove = old.apply("Greater", [node.inputs[0], limit], &rewriter)
+    let zero = rewriter.constant(try Tensor(zeros: type, .scalar), "zero")
+    return old.finish("Where", [isAbove, node.inputs[0], zero])
+  }
+
+  /// alpha elu(x / alpha).
+  private static func lowerCelu(
+    _ node: Node, _ opset: Int, _ rewriter: inout Rewriter
+  ) throws(StackLensError) -> [Node] {
+    guard opset < 12 else { return [node] }
+    var old = Decomposition(node, opset)
+    let factor = try old.scalar(alpha(node), &rewriter)
+    let inner = old.apply("Div", [node.inputs[0], factor], &rewriter)
+    let curve = old.apply("Elu", [inner], &rewriter)
+    return old.finish("Mul", [curve, factor])
+  }
 
   /// x sigmoid(alpha x) in older operators.
   private static func lowerSwish(
@@ -147,6 +179,19 @@ extension OperatorTable {
   ) throws(StackLensError) -> [Node] {
     guard opset < 14 else { return [node] }
     var old = Decomposition(node, opset)
+    if rewriter.elementType(of: node.inputs[0]) == .float64 {
+      // An attribute holds 1/6 as float32, too coarse for doubles.
+      guard opset >= 8 else {
+        throw .unsupported("HardSwish of float64 needs opset 8, not \(opset)")
+      }
+      let moved = try old.apply(
+        "Add", [node.inputs[0], old.scalar(3, &rewriter)], &rewriter)
+      let raised = try old.apply("Max", [moved, old.scalar(0, &rewriter)], &rewriter)
+      let gate = try old.apply("Min", [raised, old.scalar(6, &rewriter)], &rewriter)
+      let product = old.apply("Mul", [node.inputs[0], gate], &rewriter)
+      let six = try old.scalar(6, &rewriter)
+      return old.finish("Div", [product, six])
+    }
     let gate = old.apply(
       "HardSigmoid", [node.inputs[0]], ["alpha": .float(1.0 / 6), "beta": .float(0.5)], &rewriter)
     return old.finish("Mul", [node.inputs[0], gate])

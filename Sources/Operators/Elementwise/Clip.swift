@@ -76,6 +76,9 @@ extension OperatorDefinition {
     },
     lower: { (node, opset, rewriter) throws(StackLensError) in
       guard opset < 11 else { return [node] }
+      if opset >= 8, node.inputs.dropFirst().contains(where: { rewriter.isComputed($0) }) {
+        return byExtremes(node, opset, &rewriter)
+      }
       var node = node
       for (index, name) in ["min", "max"].enumerated()
       where index + 1 < node.inputs.count && !node.inputs[index + 1].isEmpty {
@@ -105,6 +108,19 @@ extension OperatorDefinition {
         .random(.int64, [], low: 2, high: 3),
       ]),
     ])
+
+  /// Bounds that are not constant, by Max and Min.
+  private static func byExtremes(
+    _ node: Node, _ opset: Int, _ rewriter: inout Rewriter
+  ) -> [Node] {
+    var steps = Decomposition(node, opset)
+    let lower = node.inputs.count > 1 ? node.inputs[1] : ""
+    let upper = node.inputs.count > 2 ? node.inputs[2] : ""
+    guard !upper.isEmpty else { return steps.finish("Max", [node.inputs[0], lower]) }
+    var raised = node.inputs[0]
+    if !lower.isEmpty { raised = steps.apply("Max", [raised, lower], &rewriter) }
+    return steps.finish("Min", [raised, upper])
+  }
 
   private static func scalar(_ value: Float) -> Sample.Input {
     .tensor { () throws(StackLensError) in try Tensor(scalar: value) }
@@ -136,4 +152,9 @@ extension OperatorDefinition {
     }
     return value
   }
+}
+
+extension Rewriter {
+  /// Whether a named value is not constant.
+  fileprivate func isComputed(_ name: String) -> Bool { !name.isEmpty && value(of: name) == nil }
 }

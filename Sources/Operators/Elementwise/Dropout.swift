@@ -71,7 +71,16 @@ extension OperatorDefinition {
       }
       node.attributes["seed"] = nil
       node.inputs = [node.inputs[0]]
-      return [node]
+      guard opset < 10, node.outputs.count > 1, !node.outputs[1].isEmpty else { return [node] }
+      // The mask had the type of the data, and nobody filled it; everything is kept.
+      var steps = Decomposition(node, opset)
+      let mask = node.outputs[1]
+      node.outputs = [node.outputs[0]]
+      let flags = steps.apply(
+        "Cast", node.inputs, ["to": .int(Int64(ElementType.bool.rawValue))], &rewriter)
+      let others = steps.apply("Not", [flags], &rewriter)
+      steps.add(Node("Or", inputs: [flags, others], outputs: [mask]))
+      return [node] + steps.nodes
     },
     samples: [
       Sample([.floats(2, 3, 4)], outputs: 2), Sample([.floats(0, 5)]), Sample([.floats()]),

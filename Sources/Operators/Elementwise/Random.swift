@@ -77,6 +77,20 @@ extension OperatorDefinition {
       }
     ]),
     isDeterministic: false,
+    lower: { (node, opset, rewriter) throws(StackLensError) in
+      guard opset < 15 else { return [node] }
+      var code = rewriter.elementType(of: node.inputs[0]).map { Int64($0.rawValue) }
+      if case .int(let given)? = node.attributes["dtype"] { code = given }
+      guard let code else {
+        throw .unsupported("Bernoulli of an unknown type cannot be written for opset \(opset)")
+      }
+      var steps = Decomposition(node, opset)
+      var settings: [String: Attribute] = [:]
+      settings["seed"] = node.attributes["seed"]
+      let drawn = steps.apply("RandomUniformLike", [node.inputs[0]], settings, &rewriter)
+      let isBelow = steps.apply("Less", [drawn, node.inputs[0]], &rewriter)
+      return steps.finish("Cast", [isBelow], ["to": .int(code)])
+    },
     samples: [
       Sample([.random(.float32, [2, 30], low: 0, high: 1)], ["seed": .float(1)]),
       Sample([.random(.float32, [5], low: 0, high: 1)], ["seed": .float(1), "dtype": .int(9)]),

@@ -39,6 +39,9 @@ extension OperatorDefinition {
           return try fold(preparation, isMean: isMean) { function.referenceRow(type, $0) }
         },
       ]),
+      lower: { (node, opset, rewriter) throws(StackLensError) in
+        opset < 8 ? try lowerBroadcasting(node, opset, &rewriter) : [node]
+      },
       gradient: function == .add ? .total(isMean: isMean) : .extreme,
       samples: [
         Sample([.floats(2, 3), .floats(3), .floats(2, 1)]), Sample([.floats(4, 5)]),
@@ -48,6 +51,27 @@ extension OperatorDefinition {
         ]),
         Sample([.floats(2, 40), .floats(2, 40), .floats(40), .floats(2, 40)]),
       ])
+  }
+
+  /// Before opset 8 all inputs had one shape; sums can be written as operators that broadcast.
+  private static func lowerBroadcasting(
+    _ node: Node, _ opset: Int, _ rewriter: inout Rewriter
+  ) throws(StackLensError) -> [Node] {
+    let shapes = node.inputs.map { rewriter.dimensions(of: $0) }
+    let isSame = shapes.allSatisfy { shape in
+      shape == shapes[0]
+        && shape?.allSatisfy { if case .fixed = $0 { true } else { false } } == true
+    }
+    guard !isSame, node.inputs.count > 1 else { return [node] }
+    guard node.opType == "Sum" else {
+      throw .unsupported("\(node.opType) that broadcasts needs opset 8, not \(opset)")
+    }
+    var steps = Decomposition(node, opset)
+    var sum = node.inputs[0]
+    for input in node.inputs.dropFirst().dropLast() {
+      sum = steps.apply("Add", [sum, input], &rewriter)
+    }
+    return steps.finish("Add", [sum, node.inputs[node.inputs.count - 1]])
   }
 
   /// Sums of more than two half-precision inputs round after every step, as the operators that

@@ -80,11 +80,23 @@ extension OperatorDefinition {
       },
     ]),
     lift: liftBatchNormalization,
-    lower: { (node, opset, _) throws(StackLensError) in
+    lower: { (node, opset, rewriter) throws(StackLensError) in
       guard opset < 14 else { return [node] }
       var node = node
-      if case .int(let mode)? = node.attributes.removeValue(forKey: "training_mode"), mode != 0 {
-        throw .unsupported("BatchNormalization in training mode needs opset 14, not \(opset)")
+      if node.attributes.removeValue(forKey: "training_mode")?.isTrue ?? false {
+        // Naming the other outputs is what made it train.
+        while node.outputs.count < 5 { node.outputs.append("") }
+        for index in 1..<5 where node.outputs[index].isEmpty {
+          node.outputs[index] = rewriter.fresh("statistic")
+        }
+      } else if node.outputs.count > 1 {
+        var steps = Decomposition(node, opset)
+        for (output, input) in zip(node.outputs.dropFirst(), node.inputs.dropFirst(3))
+        where !output.isEmpty {
+          steps.add(Node("Identity", inputs: [input], outputs: [output]))
+        }
+        node.outputs = [node.outputs[0]]
+        return [node] + steps.nodes
       }
       return [node]
     },

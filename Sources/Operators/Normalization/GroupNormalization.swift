@@ -146,17 +146,13 @@ extension OperatorDefinition {
   private static let lowerGroupNormalization: Convert = {
     (node, opset, rewriter) throws(StackLensError) in
     guard opset < 21 else { return [node] }
-    guard case .int(let groups)? = node.attributes["num_groups"],
-      let scale = rewriter.value(of: node.inputs[1]),
-      let bias = rewriter.value(of: node.inputs[2]), scale.rank == 1, bias.count == scale.count,
-      groups > 0, groups <= Int32.max, scale.count > 0, opset >= 10
-    else {
-      throw .unsupported(
-        "GroupNormalization with computed scale and bias needs opset 21, not \(opset)")
-    }
+    guard opset >= 10, case .int(let groups)? = node.attributes["num_groups"], groups > 0,
+      groups <= Int32.max
+    else { throw .unsupported("GroupNormalization needs opset 10, not \(opset)") }
     var old = Decomposition(node, opset)
     let x = node.inputs[0]
     let shape = old.apply("Shape", [x], &rewriter)
+    let batch = try old.apply("Gather", [shape, rewriter.ints([0], "first")], &rewriter)
     let item = try old.apply(
       "Slice",
       [
@@ -166,34 +162,30 @@ extension OperatorDefinition {
     let size = old.apply("ReduceProd", [item], &rewriter)
     /// The shape [batch, parts, rest]; computed, because -1 cannot stand for it in an empty batch.
     func cut(
-      _ parts: Int64, _ old: inout Decomposition, _ rewriter: inout Rewriter
-    ) throws(StackLensError) -> String {
-      let count = try rewriter.ints([parts], "parts")
+      _ count: String, _ old: inout Decomposition, _ rewriter: inout Rewriter
+    ) -> String {
       let rest = old.apply("Div", [size, count], &rewriter)
-      let batch = try old.apply("Gather", [shape, rewriter.ints([0], "first")], &rewriter)
       return old.apply("Concat", [batch, count, rest], ["axis": .int(0)], &rewriter)
     }
-    let groupShape = try cut(groups, &old, &rewriter)
+    let count = try rewriter.ints([groups], "groups")
+    let groupShape = cut(count, &old, &rewriter)
     let grouped = old.apply("Reshape", [x, groupShape], &rewriter)
-    let unit = try Tensor(uninitialized: scale.elementType, Shape([Int(groups)]))
-    let zero = try Tensor(zeros: scale.elementType, unit.shape)
-    let ones = [Float](repeating: 1, count: Int(groups))
-    ones.withUnsafeBytes { source in
-      guard let source = source.baseAddress else { return }
-      convertElements(source, .float32, unit.base, unit.elementType, unit.count)
+    var parameters: [String] = []
+    for value in [1.0, 0] {
+      let scalar = try old.scalar(value, twin: 1, &rewriter)
+      parameters.append(old.apply("Expand", [scalar, count], &rewriter))
     }
     var attributes: [String: Attribute] = [:]
     attributes["epsilon"] = node.attributes["epsilon"]
     let normal = old.apply(
-      "InstanceNormalization",
-      [grouped, rewriter.constant(unit, "unit"), rewriter.constant(zero, "zero")], attributes,
-      &rewriter)
-    let column = try Shape([scale.count, 1])
-    let channelShape = try cut(Int64(scale.count), &old, &rewriter)
+      "InstanceNormalization", [grouped] + parameters, attributes, &rewriter)
+    let channelCount = try old.apply("Gather", [shape, rewriter.ints([1], "second")], &rewriter)
+    let channelShape = cut(channelCount, &old, &rewriter)
     let channels = old.apply("Reshape", [normal, channelShape], &rewriter)
-    let factor = rewriter.constant(try scale.reshaped(to: column), "scale")
+    let column = try rewriter.ints([-1, 1], "column")
+    let factor = old.apply("Reshape", [node.inputs[1], column], &rewriter)
     let scaled = old.apply("Mul", [channels, factor], &rewriter)
-    let shift = rewriter.constant(try bias.reshaped(to: column), "bias")
+    let shift = old.apply("Reshape", [node.inputs[2], column], &rewriter)
     let shifted = old.apply("Add", [scaled, shift], &rewriter)
     return old.finish("Reshape", [shifted, shape])
   }

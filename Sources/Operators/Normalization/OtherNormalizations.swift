@@ -97,6 +97,12 @@ extension OperatorDefinition {
     lift: { (node, opset, rewriter) throws(StackLensError) in
       opset < 9 ? try liftAcrossChannels(node, &rewriter) : [node]
     },
+    lower: { (node, opset, _) throws(StackLensError) in
+      guard opset >= 9 else {
+        throw .unsupported("MeanVarianceNormalization needs opset 9, not \(opset)")
+      }
+      return [node]
+    },
     samples: [
       Sample([.floats(2, 3, 4, 5)]), Sample([.floats(3, 4)], ["axes": .ints([-1])]),
       Sample([.floats(0, 3)], ["axes": .ints([0])]),

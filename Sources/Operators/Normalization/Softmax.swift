@@ -113,16 +113,8 @@ extension OperatorDefinition {
         },
       ]),
       lift: liftFlattened,
-      lower: { (node, opset, _) throws(StackLensError) in
-        guard opset < 13 else { return [node] }
-        var axis: Int64 = -1
-        if case .int(let value)? = node.attributes["axis"] { axis = value }
-        guard axis == -1, opset >= 11 else {
-          throw .unsupported("\(name) along axis \(axis) needs opset 13, not \(opset)")
-        }
-        var node = node
-        node.attributes["axis"] = .int(-1)
-        return [node]
+      lower: { (node, opset, rewriter) throws(StackLensError) in
+        opset < 13 ? try lowerToLastAxis(node, opset, &rewriter) : [node]
       },
       gradient: gradient,
       samples: [
@@ -140,6 +132,36 @@ extension OperatorDefinition {
   ) throws(StackLensError) -> AxisLayout {
     if shape.rank == 0 { return AxisLayout(outer: 1, length: 1, inner: 1) }
     return AxisLayout(shape, axis: try view.axis("axis", rank: shape.rank))
+  }
+
+  /// Before opset 13 only the last axis stands alone, and before opset 11 it has no name without the
+  /// rank.
+  private static func lowerToLastAxis(
+    _ node: Node, _ opset: Int, _ rewriter: inout Rewriter
+  ) throws(StackLensError) -> [Node] {
+    var axis: Int64 = -1
+    if case .int(let value)? = node.attributes["axis"] { axis = value }
+    var node = node
+    guard let rank = rewriter.rank(of: node.inputs[0]).map(Int64.init) else {
+      guard axis == -1, opset >= 11 else {
+        throw .unsupported(
+          "\(node.opType) along axis \(axis) of unknown rank needs opset 13, not \(opset)")
+      }
+      node.attributes["axis"] = .int(-1)
+      return [node]
+    }
+    let place = axis < 0 ? axis + rank : axis
+    guard place >= 0, place < rank else {
+      throw .unsupported("\(node.opType) along axis \(axis) of rank \(rank)")
+    }
+    node.attributes["axis"] = .int(opset < 11 ? rank - 1 : -1)
+    guard place < rank - 1 else { return [node] }
+    var turn = Array(0..<rank)
+    turn.swapAt(Int(place), Int(rank - 1))
+    var steps = Decomposition(node, opset)
+    let turned = steps.apply("Transpose", node.inputs, ["perm": .ints(turn)], &rewriter)
+    let result = steps.apply(node.opType, [turned], node.attributes, &rewriter)
+    return steps.finish("Transpose", [result], ["perm": .ints(turn)])
   }
 
   /// Before opset 13 the axes from `axis` (1 by default) to the last counted as one.

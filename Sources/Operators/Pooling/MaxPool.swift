@@ -40,10 +40,15 @@ extension OperatorDefinition {
         }
       },
     ]),
-    lower: dropDefaults([
-      ("dilations", 10, { $0.isOnes }), ("ceil_mode", 10, { $0.isInt(0) }),
-      ("storage_order", 8, { $0.isInt(0) }),
-    ]),
+    lower: { (node, opset, rewriter) throws(StackLensError) in
+      if opset < 8, node.outputs.dropFirst().contains(where: { !$0.isEmpty }) {
+        throw .unsupported("MaxPool with indices needs opset 8, not \(opset)")
+      }
+      return try dropDefaults([
+        ("dilations", 10, { $0.isOnes }), ("ceil_mode", 10, { $0.isInt(0) }),
+        ("storage_order", 8, { $0.isInt(0) }),
+      ])(node, opset, &rewriter)
+    },
     samples: [
       Sample([.floats(1, 3, 8, 7)], ["kernel_shape": .ints([2, 2]), "strides": .ints([2, 2])]),
       Sample(

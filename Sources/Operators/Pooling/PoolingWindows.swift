@@ -91,12 +91,42 @@ extension OperatorDefinition {
     _ attributes: [(name: String, since: Int, isDefault: @Sendable (Attribute) -> Bool)]
   ) -> Convert {
     { (node, opset, rewriter) throws(StackLensError) in
+      if opset < 22, node.attributes["ceil_mode"]?.isTrue ?? false {
+        try refuseWindowsInPadding(node, opset, rewriter)
+      }
       var nodes = [node]
       for (name, since, isDefault) in attributes {
         guard let first = nodes.first else { break }
         nodes = try dropAttribute(name, before: since, unless: isDefault)(first, opset, &rewriter)
       }
       return nodes
+    }
+  }
+}
+
+/// Since opset 22 a last window that would begin in the padding behind the input is left out.
+private func refuseWindowsInPadding(
+  _ node: Node, _ opset: Int, _ rewriter: Rewriter
+) throws(StackLensError) {
+  func list(_ name: String, _ count: Int, _ fallback: Int64) -> [Int64] {
+    if case .ints(let values)? = node.attributes[name], values.count == count { return values }
+    return [Int64](repeating: fallback, count: count)
+  }
+  guard let dims = rewriter.dimensions(of: node.inputs[0]), dims.count > 2 else { return }
+  let rank = dims.count - 2
+  let (kernel, strides) = (list("kernel_shape", rank, 1), list("strides", rank, 1))
+  let (dilations, pads) = (list("dilations", rank, 1), list("pads", 2 * rank, 0))
+  for axis in 0..<rank {
+    guard case .fixed(let extent) = dims[axis + 2], strides[axis] > 0 else { continue }
+    let numbers = [kernel[axis], strides[axis], dilations[axis], pads[axis], pads[axis + rank]]
+    guard extent < Int32.max, numbers.allSatisfy({ abs($0) < 1 << 31 }) else { continue }
+    let begun = Int64(extent) + pads[axis]
+    let room = begun + pads[axis + rank] - (kernel[axis] - 1) * dilations[axis] - 1
+    let last = (room + strides[axis] - 1) / strides[axis]
+    guard room < 0 || last * strides[axis] < begun else {
+      throw .unsupported(
+        "\(node.opType) with ceil_mode, whose last window along axis \(axis + 2) lies in the "
+          + "padding, needs opset 22, not \(opset)")
     }
   }
 }

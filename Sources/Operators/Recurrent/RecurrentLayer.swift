@@ -212,15 +212,35 @@ extension OperatorDefinition {
         }
         return try liftWithout(before: 7, ["output_sequence"])(node, opset, &rewriter)
       },
-      lower: { (node, opset, _) throws(StackLensError) in
+      lower: { (node, opset, rewriter) throws(StackLensError) in
+        guard opset < 14 else { return [node] }
         var node = node
-        if opset < 14, case .int(let layout)? = node.attributes.removeValue(forKey: "layout"),
-          layout != 0
-        {
-          throw .unsupported("layout \(layout) needs opset 14, opset \(opset) is asked for")
-        }
-        return [node]
+        let isBatchFirst = node.attributes.removeValue(forKey: "layout")?.isTrue ?? false
+        return isBatchFirst ? stepsFirst(node, opset, &rewriter) : [node]
       },
       samples: samples)
+  }
+
+  /// The node between transpositions: before opset 14 the steps came before the batch.
+  private static func stepsFirst(
+    _ node: Node, _ opset: Int, _ rewriter: inout Rewriter
+  ) -> [Node] {
+    let swapped: [String: Attribute] = ["perm": .ints([1, 0, 2])]
+    var steps = Decomposition(node, opset)
+    var inner = node
+    for index in [RecurrentLayer.Input.x, RecurrentLayer.Input.h, RecurrentLayer.Input.c]
+    where index < node.inputs.count && !node.inputs[index].isEmpty {
+      inner.inputs[index] = steps.apply("Transpose", [node.inputs[index]], swapped, &rewriter)
+    }
+    var turns: [Node] = []
+    for (index, name) in node.outputs.enumerated() where !name.isEmpty {
+      inner.outputs[index] = rewriter.fresh("turned")
+      turns.append(
+        Node(
+          "Transpose", inputs: [inner.outputs[index]], outputs: [name],
+          attributes: index == 0 ? ["perm": .ints([2, 0, 1, 3])] : swapped))
+    }
+    steps.add(inner)
+    return steps.nodes + turns
   }
 }

@@ -27,6 +27,9 @@ extension OperatorDefinition {
           }
         }
       ]),
+      lower: { (node, opset, rewriter) throws(StackLensError) in
+        isProduct && opset < 26 ? try lowerProduct(node, opset, &rewriter) : [node]
+      },
       gradient: isProduct ? nil : .cumSum,
       samples: [
         Sample([.floats(3, 4, 5), .ints([1])]),
@@ -37,6 +40,53 @@ extension OperatorDefinition {
           ["reverse": .int(1), "exclusive": .int(1)]),
         Sample([.floats(0, 4), .ints([1])]),
       ])
+  }
+
+  /// In older operators: a Scan that carries the product of one slice.
+  private static func lowerProduct(
+    _ node: Node, _ opset: Int, _ rewriter: inout Rewriter
+  ) throws(StackLensError) -> [Node] {
+    guard opset >= 11, let axis = rewriter.value(of: node.inputs[1])?.real.map({ Int64($0) }),
+      abs(axis) < 64, let type = rewriter.elementType(of: node.inputs[0])
+    else {
+      throw .unsupported("CumProd along a computed axis cannot be written for opset \(opset)")
+    }
+    var steps = Decomposition(node, opset)
+    let shape = steps.apply("Shape", [node.inputs[0]], &rewriter)
+    let zero = try rewriter.ints([0], "zero")
+    var parts = [
+      steps.apply("Slice", [shape, zero, try rewriter.ints([axis], "axis")], &rewriter)
+    ]
+    if axis != -1 {
+      let (next, end) = (try rewriter.ints([axis + 1], "next"), try rewriter.ints([.max], "end"))
+      parts.append(steps.apply("Slice", [shape, next, end], &rewriter))
+    }
+    let slice = steps.apply("Concat", parts, ["axis": .int(0)], &rewriter)
+    let unit = try Tensor(uninitialized: type, Shape([1]))
+    withUnsafeBytes(of: 1.0) { one in
+      if let one = one.baseAddress { convertElements(one, .float64, unit.base, type, 1) }
+    }
+    let ones = steps.apply("ConstantOfShape", [slice], ["value": .tensor(unit)], &rewriter)
+
+    let names = ["before", "item", "product", "kept"].map { rewriter.fresh($0) }
+    let isExclusive = node.attributes["exclusive"]?.isTrue ?? false
+    var body = Graph(name: "product")
+    body.inputs = names[0...1].map { ValueInfo($0, .tensor(type, nil)) }
+    body.outputs = names[2...3].map { ValueInfo($0, .tensor(type, nil)) }
+    body.nodes = [
+      Node("Mul", inputs: [names[0], names[1]], outputs: [names[2]]),
+      Node("Identity", inputs: [isExclusive ? names[0] : names[2]], outputs: [names[3]]),
+    ]
+    let back: Int64 = node.attributes["reverse"]?.isTrue ?? false ? 1 : 0
+    var scan = Node(
+      "Scan", inputs: [ones, node.inputs[0]], outputs: [rewriter.fresh("last"), node.outputs[0]],
+      attributes: [
+        "body": .graph(body), "num_scan_inputs": .int(1), "scan_input_axes": .ints([axis]),
+        "scan_output_axes": .ints([axis]), "scan_input_directions": .ints([back]),
+        "scan_output_directions": .ints([back]),
+      ])
+    scan.name = node.name
+    return steps.nodes + [scan]
   }
 
   @inline(__always)

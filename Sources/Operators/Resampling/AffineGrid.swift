@@ -26,6 +26,9 @@ extension OperatorDefinition {
         }
       }
     ]),
+    lower: { (node, opset, rewriter) throws(StackLensError) in
+      opset < 20 ? try lowerAffineGrid(node, opset, &rewriter) : [node]
+    },
     samples: [
       Sample([.floats(2, 2, 3), .ints([2, 3, 4, 5])], ["align_corners": .int(1)]),
       Sample([.floats(1, 3, 4), .ints([1, 1, 2, 3, 1])]),
@@ -69,5 +72,68 @@ extension OperatorDefinition {
         }
       }
     }
+  }
+
+  /// In older operators: all positions as rows [x y (z) 1], times the transposed maps.
+  private static func lowerAffineGrid(
+    _ node: Node, _ opset: Int, _ rewriter: inout Rewriter
+  ) throws(StackLensError) -> [Node] {
+    var rank = rewriter.value(of: node.inputs[1]).map { $0.count - 2 }
+    if rank == nil, let dims = rewriter.dims(of: node.inputs[0]), dims.count == 3 {
+      rank = dims[1]
+    }
+    guard opset >= 11, let rank, rank == 2 || rank == 3,
+      let type = rewriter.elementType(of: node.inputs[0])
+    else {
+      throw .unsupported(
+        "AffineGrid of unknown type or rank cannot be written for opset \(opset)")
+    }
+    let alignsCorners = node.attributes["align_corners"]?.isTrue ?? false
+    var steps = Decomposition(node, opset)
+    let plane = try steps.apply(
+      "Slice", [node.inputs[1], rewriter.ints([2], "from"), rewriter.ints([.max], "to")], &rewriter)
+    let column = try rewriter.ints([-1, 1], "column")
+    var columns: [String] = []
+    for axis in (0..<rank).reversed() {
+      let line = try positions(axis, type, node, alignsCorners, &steps, &rewriter)
+      var dims = [Int64](repeating: 1, count: rank)
+      dims[axis] = -1
+      let shaped = steps.apply("Reshape", [line, try rewriter.ints(dims, "dims")], &rewriter)
+      let spread = steps.apply("Expand", [shaped, plane], &rewriter)
+      columns.append(steps.apply("Reshape", [spread, column], &rewriter))
+    }
+    let one = try steps.scalar(1, &rewriter)
+    let filled = steps.apply("Expand", [one, plane], &rewriter)
+    columns.append(steps.apply("Reshape", [filled, column], &rewriter))
+    let points = steps.apply("Concat", columns, ["axis": .int(1)], &rewriter)
+    let maps = steps.apply(
+      "Transpose", [node.inputs[0]], ["perm": .ints([0, 2, 1])], &rewriter)
+    let moved = steps.apply("MatMul", [points, maps], &rewriter)
+    let batch = try steps.apply("Gather", [node.inputs[1], rewriter.ints([0], "first")], &rewriter)
+    let width = try rewriter.ints([Int64(rank)], "rank")
+    let shape = steps.apply("Concat", [batch, plane, width], ["axis": .int(0)], &rewriter)
+    return steps.finish("Reshape", [moved, shape])
+  }
+
+  /// Where the pixels of an axis of n lie: (2 i - (n - 1)) / n, or / (n - 1) between the corners.
+  private static func positions(
+    _ axis: Int, _ type: ElementType, _ node: Node, _ alignsCorners: Bool,
+    _ steps: inout Decomposition, _ rewriter: inout Rewriter
+  ) throws(StackLensError) -> String {
+    let target: [String: Attribute] = ["to": .int(Int64(type.rawValue))]
+    let place = rewriter.constant(try Tensor(scalar: Int64(axis + 2)), "axis")
+    let count = steps.apply("Gather", [node.inputs[1], place], &rewriter)
+    let zero = rewriter.constant(try Tensor(scalar: Int64(0)), "zero")
+    let one = rewriter.constant(try Tensor(scalar: Int64(1)), "one")
+    let indices = steps.apply("Range", [zero, count, one], &rewriter)
+    let twice = steps.apply("Add", [indices, indices], &rewriter)
+    let last = steps.apply("Sub", [count, one], &rewriter)
+    let centred = steps.apply("Sub", [twice, last], &rewriter)
+    let above = steps.apply("Cast", [centred], target, &rewriter)
+    var below = steps.apply("Cast", [alignsCorners ? last : count], target, &rewriter)
+    if alignsCorners {
+      below = steps.apply("Max", [below, try steps.scalar(1, &rewriter)], &rewriter)
+    }
+    return steps.apply("Div", [above, below], &rewriter)
   }
 }

@@ -102,10 +102,50 @@ extension OperatorDefinition {
 
   private static let lowerResize: Convert = { (node, opset, rewriter) throws(StackLensError) in
     let drop = dropDefaults([
-      ("antialias", 18, { $0.isInt(0) }), ("axes", 18, { _ in false }),
+      ("antialias", 18, { $0.isInt(0) }),
       ("keep_aspect_ratio_policy", 18, { $0.isString("stretch") }),
     ])
     guard var node = try drop(node, opset, &rewriter).first else { return [] }
+    if opset < 18, case .ints(let axes)? = node.attributes.removeValue(forKey: "axes") {
+      var steps = Decomposition(node, opset)
+      node = try withoutAxes(node, axes, &steps, &rewriter)
+      return steps.nodes + [try lowerForms(node, opset, &rewriter)]
+    }
+    return [try lowerForms(node, opset, &rewriter)]
+  }
+
+  /// Scales and sizes for every axis.
+  private static func withoutAxes(
+    _ node: Node, _ axes: [Int64], _ steps: inout Decomposition, _ rewriter: inout Rewriter
+  ) throws(StackLensError) -> Node {
+    var node = node
+    let places = try rewriter.ints(axes, "axes")
+    func isGiven(_ index: Int) -> Bool {
+      index < node.inputs.count && !node.inputs[index].isEmpty
+    }
+    if node.attributes["coordinate_transformation_mode"]?.isString("tf_crop_and_resize") == true {
+      throw .unsupported("Resize of a region along axes needs opset 18")
+    }
+    if isGiven(1) { node.inputs[1] = "" }
+    if isGiven(2) {
+      node.inputs[2] = try steps.alongAxes(
+        node.inputs[2], at: places, of: node.inputs[0], base: nil, else: try Tensor([Float(1)]),
+        &rewriter)
+    }
+    if isGiven(3) {
+      let shape = steps.apply("Shape", [node.inputs[0]], &rewriter)
+      node.inputs[3] = try steps.alongAxes(
+        node.inputs[3], at: places, of: node.inputs[0], base: shape, else: try Tensor([Int64(0)]),
+        &rewriter)
+    }
+    return node
+  }
+
+  /// The forms before opset 13 and 11.
+  private static func lowerForms(
+    _ source: Node, _ opset: Int, _ rewriter: inout Rewriter
+  ) throws(StackLensError) -> Node {
+    var node = source
     let coordinates = string(node, "coordinate_transformation_mode") ?? "half_pixel"
     func refuse(_ what: String) -> StackLensError {
       .unsupported("Resize with \(what) cannot be written for opset \(opset)")
@@ -114,7 +154,7 @@ extension OperatorDefinition {
     if coordinates == "tf_half_pixel_for_nn", opset != 11, opset != 12 {
       throw refuse(coordinates)
     }
-    guard opset < 13 else { return [node] }
+    guard opset < 13 else { return node }
     guard opset >= 10 else { throw refuse("any attributes") }
     func input(_ index: Int) -> String { index < node.inputs.count ? node.inputs[index] : "" }
     if opset == 10 {
@@ -125,13 +165,13 @@ extension OperatorDefinition {
       else { throw refuse("mode \(mode), \(coordinates), \(rounding)") }
       node.inputs = [input(0), input(2)]
       node.attributes = ["mode": .string(mode)]
-      return [node]
+      return node
     }
     for index in 1...2 where input(index).isEmpty {
       while node.inputs.count <= index { node.inputs.append("") }
       node.inputs[index] = rewriter.constant(try Tensor([Float]()), index == 1 ? "roi" : "scales")
     }
-    return [node]
+    return node
   }
 
   private static func string(_ node: Node, _ name: String) -> String? {

@@ -24,6 +24,10 @@ extension OperatorDefinition {
       if case .none = value { throw .invalidArgument("input 0 is an empty optional") }
       return [value]
     },
+    lower: { (node, opset, rewriter) throws(StackLensError) in
+      guard opset < 18, rewriter.type(of: node.inputs[0]).hasContent else { return [node] }
+      return Decomposition(node, opset).finish("Identity", node.inputs)
+    },
     samples: [Sample([.floats(2)]), Sample([.floats()])])
 
   /// Whether an optional has content. ONNX OptionalHasElement-28.
@@ -37,11 +41,22 @@ extension OperatorDefinition {
       }
       return [.tensor(try Tensor(scalar: isThere))]
     },
-    lower: { (node, opset, _) throws(StackLensError) in
-      guard opset >= 18 || node.inputs.first?.isEmpty == false else {
-        throw .unsupported("OptionalHasElement without input needs opset 18, not \(opset)")
-      }
-      return [node]
+    lower: { (node, opset, rewriter) throws(StackLensError) in
+      // Before opset 18 the input was there, and an optional.
+      let input = node.inputs.first ?? ""
+      guard opset < 18, input.isEmpty || rewriter.type(of: input).hasContent else { return [node] }
+      let answer = rewriter.constant(try Tensor(scalar: !input.isEmpty), "has")
+      return Decomposition(node, opset).finish("Identity", [answer])
     },
     samples: [Sample([.floats(2)]), Sample([])])
+}
+
+extension ValueType {
+  /// Whether values of the type are never empty.
+  fileprivate var hasContent: Bool {
+    switch self {
+    case .tensor, .sequence, .map: true
+    case .optional, .unknown: false
+    }
+  }
 }

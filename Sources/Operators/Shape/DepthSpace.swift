@@ -72,13 +72,47 @@ extension OperatorDefinition {
         }
       }
     ]),
-    lower: dropAttribute("mode", before: 28) { $0.isString("DCR") },
+    lower: { (node, opset, rewriter) throws(StackLensError) in
+      guard opset < 28, node.attributes["mode"]?.isString("CRD") == true,
+        case .int(let size)? = node.attributes["blocksize"], size > 0, size < 1 << 31
+      else {
+        return try dropAttribute("mode", before: 28, unless: { $0.isString("DCR") })(
+          node, opset, &rewriter)
+      }
+      return try columnsFirst(node, size * size, opset, &rewriter)
+    },
     gradient: .pick,
     samples: [
       Sample([.floats(1, 2, 4, 6)], ["blocksize": .int(2)]),
       Sample([.floats(2, 3, 2, 2)], ["blocksize": .int(2), "mode": .string("CRD")]),
       Sample([.floats(1, 0, 2, 2)], ["blocksize": .int(1)]),
     ])
+
+  /// Depth-column-row order, then the channels of a pixel's place in the block brought together.
+  private static func columnsFirst(
+    _ node: Node, _ area: Int64, _ opset: Int, _ rewriter: inout Rewriter
+  ) throws(StackLensError) -> [Node] {
+    var steps = Decomposition(node, opset)
+    var attributes = node.attributes
+    attributes["mode"] = nil
+    let deep = steps.apply("SpaceToDepth", node.inputs, attributes, &rewriter)
+    let shape = steps.apply("Shape", [deep], &rewriter)
+    let places = try rewriter.ints([area], "places")
+    func part(
+      _ name: String, _ index: [Int64], _ steps: inout Decomposition, _ rewriter: inout Rewriter
+    ) throws(StackLensError) -> String {
+      steps.apply("Gather", [name, try rewriter.ints(index, "axis")], &rewriter)
+    }
+    let whole = steps.apply("Shape", [node.inputs[0]], &rewriter)
+    let batch = try part(whole, [0], &steps, &rewriter)
+    let channels = try part(whole, [1], &steps, &rewriter)
+    let plane = try part(shape, [2, 3], &steps, &rewriter)
+    let split = steps.apply(
+      "Concat", [batch, places, channels, plane], ["axis": .int(0)], &rewriter)
+    let parts = steps.apply("Reshape", [deep, split], &rewriter)
+    let turned = steps.apply("Transpose", [parts], ["perm": .ints([0, 2, 1, 3, 4])], &rewriter)
+    return steps.finish("Reshape", [turned, shape])
+  }
 }
 
 /// How blocks of pixels lie in the channels: depth-column-row or column-row-depth.

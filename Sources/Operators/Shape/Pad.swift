@@ -73,7 +73,15 @@ extension OperatorDefinition {
         throw .unsupported("Pad with mode wrap needs opset 19, not \(opset)")
       }
       if opset < 18, node.inputs.count > 3, !node.inputs[3].isEmpty {
-        throw .unsupported("Pad with axes needs opset 18, not \(opset)")
+        var steps = Decomposition(node, opset)
+        var whole = node
+        whole.inputs.removeLast()
+        let axes = steps.apply(
+          "Cast", [node.inputs[3]], ["to": .int(Int64(ElementType.int64.rawValue))], &rewriter)
+        whole.inputs[1] = try steps.alongAxes(
+          node.inputs[1], at: axes, of: node.inputs[0], base: nil, else: try Tensor([Int64(0)]),
+          copies: 2, &rewriter)
+        return steps.nodes + [whole]
       }
       guard opset < 11 else { return [node] }
       var result = try lowerInputs(before: 11, ["pads"])(node, opset, &rewriter)[0]

@@ -48,7 +48,17 @@ extension OperatorDefinition {
       return [TensorType(input.elementType, shape)]
     },
     execution: .view, lift: liftAttributes(before: 5, ["shape"]),
-    lower: dropAttribute("allowzero", before: 14) { $0.isInt(0) },
+    lower: { (node, opset, rewriter) throws(StackLensError) in
+      var node = node
+      // Without a zero in the shape it says nothing.
+      if opset < 14, let shape = rewriter.value(of: node.inputs[1]),
+        try !shape.integers().contains(0)
+      {
+        node.attributes["allowzero"] = nil
+      }
+      return try dropAttribute("allowzero", before: 14, unless: { $0.isInt(0) })(
+        node, opset, &rewriter)
+    },
     gradient: .sameElements,
     samples: [
       Sample([.floats(2, 3, 4), .ints([0, -1])]),

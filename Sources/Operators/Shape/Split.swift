@@ -85,14 +85,21 @@ extension OperatorDefinition {
     lower: { (node, opset, rewriter) throws(StackLensError) in
       guard opset < 18 else { return [node] }
       var node = node
-      node.attributes["num_outputs"] = nil
+      let isCounted = node.attributes.removeValue(forKey: "num_outputs") != nil
+      var steps = Decomposition(node, opset)
+      if isCounted || node.inputs.count < 2 || node.inputs[1].isEmpty {
+        node.inputs = [node.inputs[0]]
+        if let sizes = try unevenSizes(node, opset, &steps, &rewriter) {
+          node.inputs.append(sizes)
+        }
+      }
       if opset < 13 {
         if let sizes = try constantInts(node, 1, "split", opset, rewriter) {
           node.attributes["split"] = .ints(sizes)
         }
         node.inputs = Array(node.inputs.prefix(1))
       }
-      return [node]
+      return steps.nodes + [node]
     },
     gradient: .split,
     samples: [
@@ -100,6 +107,37 @@ extension OperatorDefinition {
       Sample([.floats(7), .ints([2, 0, 5])], outputs: 3),
       Sample([.floats(5, 2)], ["num_outputs": .int(2)], outputs: 2),
     ])
+}
+
+/// Before opset 18 parts without sizes were all equal; these are the sizes where they may not be.
+/// Before opset 13 they have to be known.
+private func unevenSizes(
+  _ node: Node, _ opset: Int, _ steps: inout Decomposition, _ rewriter: inout Rewriter
+) throws(StackLensError) -> String? {
+  let parts = node.outputs.count
+  var axis = 0
+  if case .int(let value)? = node.attributes["axis"], let narrow = Int(exactly: value) {
+    axis = narrow
+  }
+  if let dims = rewriter.dimensions(of: node.inputs[0]) {
+    let place = axis < 0 ? axis + dims.count : axis
+    if dims.indices.contains(place), case .fixed(let extent) = dims[place] {
+      if extent % parts == 0 { return nil }
+      let sizes = try equalParts(of: extent, count: parts)
+      return try rewriter.ints(sizes.map(Int64.init), "split")
+    }
+  }
+  guard opset >= 13, parts > 1 else { return nil }
+  let shape = steps.apply("Shape", [node.inputs[0]], &rewriter)
+  let place = try rewriter.ints([Int64(axis)], "axis")
+  let extent = steps.apply("Gather", [shape, place], &rewriter)
+  let raised = steps.apply(
+    "Add", [extent, try rewriter.ints([Int64(parts - 1)], "rest")], &rewriter)
+  let size = steps.apply("Div", [raised, try rewriter.ints([Int64(parts)], "parts")], &rewriter)
+  let most = steps.apply("Mul", [size, try rewriter.ints([Int64(parts - 1)], "rest")], &rewriter)
+  let last = steps.apply("Sub", [extent, most], &rewriter)
+  return steps.apply(
+    "Concat", [String](repeating: size, count: parts - 1) + [last], ["axis": .int(0)], &rewriter)
 }
 
 /// Sizes of `count` parts, all as large as the first but the last.

@@ -34,10 +34,41 @@ extension OperatorDefinition {
         }
       }
     ]),
+    lower: { (node, opset, rewriter) throws(StackLensError) in
+      opset < 14 ? try masked(node, opset, &rewriter) : [node]
+    },
     samples: [
       Sample([.floats(2, 3, 4)]), Sample([.floats(4, 3), .ints([-1])], ["upper": .int(0)]),
       Sample([.floats(3, 3), .ints([.max])]), Sample([.floats(0, 3, 3)]),
     ])
+
+  /// Chooses between the input and zero by how far right of the diagonal an element lies.
+  private static func masked(
+    _ node: Node, _ opset: Int, _ rewriter: inout Rewriter
+  ) throws(StackLensError) -> [Node] {
+    guard opset >= 11, let type = rewriter.elementType(of: node.inputs[0]) else {
+      throw .unsupported("Trilu of unknown type cannot be written for opset \(opset)")
+    }
+    var steps = Decomposition(node, opset)
+    let shape = steps.apply("Shape", [node.inputs[0]], &rewriter)
+    let zero = rewriter.constant(try Tensor(scalar: Int64(0)), "zero")
+    let one = rewriter.constant(try Tensor(scalar: Int64(1)), "one")
+    var places: [String] = []
+    for axis in [Int64(-2), -1] {
+      let index = rewriter.constant(try Tensor(scalar: axis), "axis")
+      let extent = steps.apply("Gather", [shape, index], &rewriter)
+      places.append(steps.apply("Range", [zero, extent, one], &rewriter))
+    }
+    let column = try rewriter.ints([-1, 1], "column")
+    let rows = steps.apply("Reshape", [places[0], column], &rewriter)
+    let right = steps.apply("Sub", [places[1], rows], &rewriter)
+    let diagonal = node.inputs.count > 1 && !node.inputs[1].isEmpty ? node.inputs[1] : zero
+    var isUpper = true
+    if let attribute = node.attributes["upper"] { isUpper = attribute.isTrue }
+    let cut = steps.apply(isUpper ? "Less" : "Greater", [right, diagonal], &rewriter)
+    let nothing = rewriter.constant(try Tensor(zeros: type, .scalar), "nothing")
+    return steps.finish("Where", [cut, nothing, node.inputs[0]])
+  }
 }
 
 private struct Triangle: WidthWork {
