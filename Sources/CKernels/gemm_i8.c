@@ -7,6 +7,7 @@ typedef struct {
   const slk_epilogue *epilogue;
   const float *row_scales, *column_scales;
   const int32_t *column_sums;
+  int32_t row_zero;
   size_t groups, group_units, stored_columns;
 } i8_job;
 
@@ -40,7 +41,7 @@ static void finish_integer(const integer_job *job, const int32_t *tile, size_t l
 #include "tiers.h"
 
 void slk_gemm_i8(size_t k, size_t n, size_t groups, const void *rows, const float *row_scales,
-                 const void *packed, float *c, size_t ldc, const slk_epilogue *epilogue,
+                 int32_t row_zero, const void *packed, float *c, size_t ldc, const slk_epilogue *epilogue,
                  size_t row_begin, size_t row_end, size_t panel_begin, size_t panel_end) {
   const size_t units = slk_i8_units(k);
   void *blob = (void *)(uintptr_t)packed;
@@ -49,6 +50,7 @@ void slk_gemm_i8(size_t k, size_t n, size_t groups, const void *rows, const floa
       .row_scales = row_scales,
       .column_scales = slk_i8_scales(blob, k, n),
       .column_sums = slk_i8_sums(blob, k, n, groups),
+      .row_zero = row_zero,
       .groups = groups,
       .group_units = slk_gemm_i8_group_length(k, groups) / slk_i8_unit_elements(),
       .stored_columns = slk_i8_stored_columns(n),

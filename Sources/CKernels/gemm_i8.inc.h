@@ -28,8 +28,8 @@ SLK_INLINE vi SLK_NAME(dot_step)(vi acc, vi a, vi b) {
 #define SLK_FINISH(job, ...) SLK_NAME(slk_finish)((job)->epilogue, __VA_ARGS__)
 #include "gemm_tile.inc.h"
 
-/// Sums each group in integers, then adds it to the floats in `out`. Rows hold a + 128, so 128
-/// times the column sum goes off first.
+/// Sums each group in integers, then adds it to the floats in `out`. Rows hold a + row zero,
+/// so that times the column sum goes off first.
 SLK_INLINE void SLK_NAME(quantised_tile)(const int rows, const int vectors, size_t units,
                                          const uint32_t *a, size_t lda, const uint32_t *b,
                                          float *out, size_t ldo, slk_ahead ahead,
@@ -46,7 +46,7 @@ SLK_INLINE void SLK_NAME(quantised_tile)(const int rows, const int vectors, size
     SLK_UNROLL for (int j = 0; j < vectors; j++) {
       const size_t at = group * job->stored_columns + (size_t)j * SLK_WIDTH;
       const vf scale = v_load(scales + at);
-      const vi offset = (vi)v_load((const float *)(sums + at)) << 7;
+      const vi offset = (vi)v_load((const float *)(sums + at)) * job->row_zero;
       SLK_UNROLL for (int i = 0; i < rows; i++) {
         float *place = out + (size_t)i * ldo + (size_t)j * SLK_WIDTH;
         const vf row_scale = v_set(job->row_scales[(row + (size_t)i) * job->groups + group]);

@@ -53,6 +53,16 @@ void slk_i8_quantise_rows(const float *a, size_t rows, size_t k, size_t lda, siz
   }
 }
 
+void slk_i8_quantise_rows_by(const float *a, size_t rows, size_t k, size_t lda, float scale,
+                             int32_t zero_point, void *rows_out) {
+  const size_t row_bytes = slk_gemm_i8_row_bytes(k), bytes = slk_i8_element_bytes();
+  for (size_t row = 0; row < rows; row++) {
+    uint8_t *out = (uint8_t *)rows_out + row * row_bytes;
+    SLK_DISPATCH_I8(quantise_by, a + row * lda, k, scale, zero_point, out);
+    memset(out + k * bytes, 0, row_bytes - k * bytes);
+  }
+}
+
 enum { CHUNK = 256 };
 
 /// Up to CHUNK elements of a column in a row: in place, or gathered into `buffer`.
@@ -166,19 +176,26 @@ void slk_gemm_integer_pack(const void *b, bool is_signed, size_t k, size_t n, si
   }
 }
 
+void slk_gemm_i8_pack_integers(const void *b, bool is_signed, size_t k, size_t n, size_t row_stride,
+                               size_t column_stride, const float *scales, size_t scale_stride,
+                               void *packed, size_t panel_begin, size_t panel_end) {
+  slk_gemm_integer_pack(b, is_signed, k, n, row_stride, column_stride, packed, panel_begin,
+                        panel_end);
+  float *out = slk_i8_scales(packed, k, n);
+  const size_t end = slk_min(panel_end * slk_i8_columns(), slk_i8_stored_columns(n));
+  for (size_t j = panel_begin * slk_i8_columns(); j < end; j++) {
+    out[j] = j < n ? scales[j * scale_stride] : 0.0f;
+  }
+}
+
 void slk_integer_rows(const void *a, bool is_signed, size_t rows, size_t k, size_t lda,
                       void *rows_out, int32_t *row_sums) {
   const size_t row_bytes = slk_gemm_i8_row_bytes(k), bytes = slk_i8_element_bytes();
   for (size_t row = 0; row < rows; row++) {
-    const uint8_t *source = (const uint8_t *)a + row * lda;
     uint8_t *out = (uint8_t *)rows_out + row * row_bytes;
-    uint32_t sum = 0;
-    for (size_t i = 0; i < k; i++) {
-      const uint8_t stored = is_signed ? source[i] ^ 0x80u : source[i];
-      slk_i8_put(out, i, stored);
-      sum += stored;
-    }
+    const uint32_t sum = SLK_DISPATCH_I8(integer_row, (const uint8_t *)a + row * lda, k,
+                                         is_signed ? 0x80 : 0, out);
     memset(out + k * bytes, 0, row_bytes - k * bytes);
-    row_sums[row] = (int32_t)sum;
+    if (row_sums) row_sums[row] = (int32_t)sum;
   }
 }

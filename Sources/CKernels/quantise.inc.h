@@ -60,3 +60,31 @@ static void SLK_NAME(interleave)(const uint8_t *b, uint8_t flip, size_t k, size_
     }
   }
 }
+
+/// out[i] = x[i] ^ flip as stored bytes. Returns their sum.
+static uint32_t SLK_NAME(integer_row)(const uint8_t *x, size_t n, uint8_t flip, void *elements) {
+  SLK_NAME(element) *out = elements;
+  uint32_t sum = 0;
+  for (size_t i = 0; i < n; i++) {
+    const uint8_t stored = x[i] ^ flip;
+    out[i] = stored;
+    sum += stored;
+  }
+  return sum;
+}
+
+/// out[i] = round(x[i] / scale) + zero, in [0, 255]; NaN counts as lowest.
+static void SLK_NAME(quantise_by)(const float *x, size_t n, float scale, int32_t zero,
+                                  void *elements) {
+  const float shift = 12582912.0f, limit = 1048576.0f, offset = (float)zero;
+  SLK_NAME(element) *out = elements;
+  for (size_t i = 0; i < n; i++) {
+    float v = x[i] / scale;
+    v = v > -limit ? v : -limit;
+    v = v < limit ? v : limit;
+    v = ((v + shift) - shift) + offset;
+    v = v > 0.0f ? v : 0.0f;
+    v = v < 255.0f ? v : 255.0f;
+    out[i] = (SLK_NAME(element))(int32_t)v;
+  }
+}

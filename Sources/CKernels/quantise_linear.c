@@ -18,3 +18,16 @@ void slk_dequantise_bytes(const uint8_t *x, int is_signed, size_t n, float scale
                           int32_t zero_point, float *y) {
   SLK_DISPATCH(dequantise_bytes, x, is_signed, n, scale, zero_point, y);
 }
+
+void slk_range_f32(const float *x, size_t n, float *least, float *largest) {
+  SLK_DISPATCH(range, x, n, least, largest);
+}
+
+void slk_look_up_bytes(const uint8_t *x, size_t n, const uint8_t table[256], uint8_t *y) {
+  for (size_t i = 0; i < n; i++) y[i] = table[x[i]];
+}
+
+void slk_combine_bytes(const slk_byte_pairs *how, const uint8_t *a, size_t a_stride,
+                       const uint8_t *b, size_t b_stride, uint8_t *y, size_t n) {
+  SLK_DISPATCH(combine_bytes, how, a, a_stride, b, b_stride, y, n);
+}

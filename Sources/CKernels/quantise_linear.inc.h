@@ -36,3 +36,44 @@ static void SLK_NAME(dequantise_bytes)(const uint8_t *x, int is_signed, size_t n
     for (size_t i = 0; i < n; i++) y[i] = (float)(x[i] - zero_point) * scale;
   }
 }
+
+static void SLK_NAME(range)(const float *x, size_t n, float *least, float *largest) {
+  vf low = v_set(0.0f), high = v_set(0.0f);
+  for (size_t i = 0; i < n; i += SLK_WIDTH) {
+    const vf v = i + SLK_WIDTH <= n ? v_load(x + i) : v_load_n(x + i, n - i);
+    low = v < low ? v : low;
+    high = v > high ? v : high;
+  }
+  *least = __builtin_reduce_min(low);
+  *largest = __builtin_reduce_max(high);
+}
+
+/// Both sides as floats, in chunks that stay in registers.
+SLK_INLINE float SLK_NAME(byte_value)(const uint8_t *x, int is_signed, int32_t zero) {
+  return (float)((is_signed ? (int8_t)*x : *x) - zero);
+}
+
+static void SLK_NAME(combine_bytes)(const slk_byte_pairs *how, const uint8_t *a, size_t a_stride,
+                                    const uint8_t *b, size_t b_stride, uint8_t *y, size_t n) {
+  const slk_byte_pairs h = *how;
+  const float zero = (float)h.zero, low = (float)h.low, high = (float)h.high;
+#define SLK_COMBINE(a_at, b_at, is_signed, value)                                            \
+  for (size_t i = 0; i < n; i++) {                                                           \
+    const float p = SLK_NAME(byte_value)(a + (a_at), is_signed, h.a_zero);                   \
+    const float q = SLK_NAME(byte_value)(b + (b_at), is_signed, h.b_zero);                   \
+    y[i] = SLK_NAME(quantise_value)(value, zero, low, high);                                 \
+  }
+#define SLK_COMBINE_ALL(is_signed, value)                                                    \
+  if (a_stride && b_stride) SLK_COMBINE(i, i, is_signed, value)                              \
+  else SLK_COMBINE(i * a_stride, i * b_stride, is_signed, value)
+  if (h.is_product) {
+    if (h.is_signed) { SLK_COMBINE_ALL(1, p * q * h.a_factor) }
+    else { SLK_COMBINE_ALL(0, p * q * h.a_factor) }
+  } else if (h.is_signed) {
+    SLK_COMBINE_ALL(1, p * h.a_factor + q * h.b_factor)
+  } else {
+    SLK_COMBINE_ALL(0, p * h.a_factor + q * h.b_factor)
+  }
+#undef SLK_COMBINE
+#undef SLK_COMBINE_ALL
+}

@@ -59,10 +59,10 @@ static void quantised(size_t m, size_t k, size_t n, size_t groups, unsigned vari
   slk_epilogue e = slk_epilogue_none();
   if (variant & 2) e.bias = bias;
   if (variant & 4) e.activation = SLK_UNARY_RELU;
-  slk_gemm_i8(k, n, groups, rows, scales, packed, c, n, &e, 0, m, 0, cut);
-  slk_gemm_i8(k, n, groups, rows, scales, packed, c, n, &e, 0, m, cut, panels);
+  slk_gemm_i8(k, n, groups, rows, scales, 128, packed, c, n, &e, 0, m, 0, cut);
+  slk_gemm_i8(k, n, groups, rows, scales, 128, packed, c, n, &e, 0, m, cut, panels);
   for (size_t i = 0; i < m; i++) {
-    slk_gemm_i8(k, n, groups, rows + i * slk_gemm_i8_row_bytes(k), scales + i * groups, packed,
+    slk_gemm_i8(k, n, groups, rows + i * slk_gemm_i8_row_bytes(k), scales + i * groups, 128, packed,
                 alone, n, &e, 0, 1, 0, panels);
     CHECK(!memcmp(alone, c + i * n, n * 4), "int8 row %zu alone differs", i);
     for (size_t j = 0; j < n; j++) {
@@ -98,11 +98,11 @@ static void not_finite(void) {
   slk_i8_quantise_rows(a, 2, 8, 8, 1, rows, scales);
   slk_gemm_i8_pack(b, 8, 1, 1, 1, 1, packed, 0, 1);
   slk_epilogue e = slk_epilogue_none();
-  slk_gemm_i8(8, 1, 1, rows, scales, packed, c, 1, &e, 0, 2, 0, 1);
+  slk_gemm_i8(8, 1, 1, rows, scales, 128, packed, c, 1, &e, 0, 2, 0, 1);
   CHECK(isnan(c[0]) && c[1] == 0, "NaN in, %g out; zeros in, %g out", c[0], c[1]);
   b[3] = INFINITY;
   slk_gemm_i8_pack(b, 8, 1, 1, 1, 1, packed, 0, 1);
-  slk_gemm_i8(8, 1, 1, rows, scales, packed, c, 1, &e, 0, 2, 0, 1);
+  slk_gemm_i8(8, 1, 1, rows, scales, 128, packed, c, 1, &e, 0, 2, 0, 1);
   CHECK(isnan(c[1]), "an infinite weight gives %g", c[1]);
   free(packed);
 }

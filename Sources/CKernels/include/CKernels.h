@@ -14,6 +14,7 @@
 #include "slk_elementwise.h"
 #include "slk_gemm.h"
 #include "slk_gemm_i8.h"
+#include "slk_gemm_nbits.h"
 #include "slk_move.h"
 #include "slk_quantise.h"
 #include "slk_rows.h"

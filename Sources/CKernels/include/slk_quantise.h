@@ -15,5 +15,19 @@ void slk_quantise_i32(const int32_t *sums, size_t n, int32_t offset, float scale
 /// y = (x - zero_point) * scale for bytes, signed or not.
 void slk_dequantise_bytes(const uint8_t *x, int is_signed, size_t n, float scale,
                           int32_t zero_point, float *y);
+/// The least and the largest of x and 0; NaN is passed over.
+void slk_range_f32(const float *x, size_t n, float *least, float *largest);
+/// y = table[x] for bytes.
+void slk_look_up_bytes(const uint8_t *x, size_t n, const uint8_t table[256], uint8_t *y);
+/// y = saturate(round(a_factor * (a - a_zero) + b_factor * (b - b_zero)) + zero) for bytes, signed or
+/// not, into [low, high]; or of the product of both in parentheses times a_factor.
+typedef struct {
+  int is_signed, is_product;
+  float a_factor, b_factor;
+  int32_t a_zero, b_zero, zero, low, high;
+} slk_byte_pairs;
+/// `a_stride` and `b_stride` are 0 (one value for all) or 1.
+void slk_combine_bytes(const slk_byte_pairs *how, const uint8_t *a, size_t a_stride,
+                       const uint8_t *b, size_t b_stride, uint8_t *y, size_t n);
 
 #endif

@@ -8,17 +8,21 @@ extension Transform {
   private static let foldLimit = 1 << 22
 
   /// Computes the nodes whose inputs are all constants and turns their outputs into constants.
-  static func foldConstants(_ graph: Graph) throws(StackLensError) -> Graph {
+  /// - Parameter keepsBytes: leaves quantised constants as they are.
+  static func foldConstants(
+    _ graph: Graph, keepsBytes: Bool = false
+  ) throws(StackLensError) -> Graph {
     var constants: [String: Tensor] = [:]
     for initializer in graph.initializers { constants[initializer.name] = initializer.tensor }
     var result = graph
     result.nodes = []
     let index = graph.nodes.contains(where: asksForLastExtent) ? GraphIndex(graph) : nil
     for node in graph.nodes {
+      let isKept = keepsBytes && isWeightDequantization(node)
       if asksForLastExtent(node), let extent = index?.lastExtent(of: node.inputs[0]) {
         constants[node.outputs[0]] = try Tensor([Int64(extent)])
         result.initializers.append(Initializer(node.outputs[0], try Tensor([Int64(extent)])))
-      } else if let values = fold(node, constants) {
+      } else if !isKept, let values = fold(node, constants) {
         for (name, tensor) in zip(node.outputs, values) where !name.isEmpty {
           constants[name] = tensor
           result.initializers.append(Initializer(name, tensor))

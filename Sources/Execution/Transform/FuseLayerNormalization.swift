@@ -40,7 +40,7 @@ extension Transform {
   }
 
   /// Whether a ReduceMean keeps its dims and takes the mean over the last axis.
-  private static func isOverLastAxis(_ node: Node, _ index: GraphIndex) -> Bool {
+  static func isOverLastAxis(_ node: Node, _ index: GraphIndex) -> Bool {
     if case .int(0)? = node.attributes["keepdims"] { return false }
     guard node.inputs.count == 2, let axes = index.constant(node.inputs[1]),
       let values = try? axes.integers()

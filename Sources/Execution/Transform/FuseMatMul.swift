@@ -63,6 +63,21 @@ extension Transform {
     }
   }
 
+  /// A fused product that has no residual yet, with the place of it among its inputs, which are
+  /// filled up.
+  private static func fusedProduct(
+    _ name: String, _ index: GraphIndex
+  ) -> (index: Int, node: Node, place: Int)? {
+    for (operation, place) in [("FusedMatMul", 3), ("QuantizedMatMul", 7)] {
+      guard var found = index.producer(of: name, operation, domain: "ai.stacklens") else { continue }
+      while found.node.inputs.count <= place { found.node.inputs.append("") }
+      let isQuantized = found.node.inputs.count > place + 1
+      guard found.node.inputs[place].isEmpty, !isQuantized else { return nil }
+      return (found.index, found.node, place)
+    }
+    return nil
+  }
+
   /// A sum with a fused product that has no activation yet goes into the product as its residual.
   ///
   /// Only in front of a LayerNormalization and beside another one's result: there both sides have
@@ -75,16 +90,13 @@ extension Transform {
         reader.node.opType == "LayerNormalization", reader.node.inputs[0] == add.outputs[0]
       else { return nil }
       for (side, other) in [(0, 1), (1, 0)] {
-        guard
-          let product = index.producer(
-            of: add.inputs[side], "FusedMatMul", domain: "ai.stacklens"),
+        guard let product = fusedProduct(add.inputs[side], index),
           index.onlyReader(of: add.inputs[side]) != nil,
           case .string("none")? = product.node.attributes["activation"],
-          product.node.inputs.count == 3,
           index.producer(of: add.inputs[other])?.opType == "LayerNormalization"
         else { continue }
         var node = product.node
-        node.inputs.append(add.inputs[other])
+        node.inputs[product.place] = add.inputs[other]
         node.outputs = add.outputs
         return Replacement(at: place, removed: [product.index, place], nodes: [node])
       }

@@ -7,6 +7,9 @@ enum Transform {
   static func optimize(_ graph: Graph, level: Int) throws(StackLensError) -> Graph {
     guard level > 0 else { return graph }
     var graph = removeIdentities(graph)
+    if level > 1, graph.isQuantized {
+      graph = try fuseQuantizedParts(graph)
+    }
     graph = try foldConstants(graph)
     graph = removeDeadCode(graph)
     guard level > 1 else { return graph }
@@ -21,5 +24,22 @@ enum Transform {
     graph = fuseResidual(graph)
     graph = fuseChannelsLast(moveChannelsLast(graph))
     return removeDeadCode(graph)
+  }
+
+  private static func fuseQuantizedParts(_ graph: Graph) throws(StackLensError) -> Graph {
+    var graph = try foldConstants(graph, keepsBytes: true)
+    graph = removeDeadCode(fuseGelu(graph))
+    graph = removeDeadCode(removeIdentities(fuseQuantized(graph)))
+    graph = removeDeadCode(fuseRowQuantization(graph))
+    return removeDeadCode(fuseIntegerProduct(graph))
+  }
+}
+
+extension Graph {
+  /// Whether there is anything for the passes over quantised graphs.
+  fileprivate var isQuantized: Bool {
+    nodes.contains {
+      $0.domain.isEmpty && ["DequantizeLinear", "MatMulInteger"].contains($0.opType)
+    }
   }
 }

@@ -4,9 +4,9 @@ import Tensors
 
 /// Collects the nodes that stand for one node, in a lower opset or of an older one.
 struct Decomposition {
-  private let node: Node
+  let node: Node
   let targetOpset: Int
-  private(set) var nodes: [Node] = []
+  var nodes: [Node] = []
 
   init(_ node: Node, _ opset: Int) {
     self.node = node

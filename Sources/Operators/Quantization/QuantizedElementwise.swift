@@ -6,7 +6,11 @@ extension OperatorTable {
   static let quantization: [OperatorDefinition] = [
     .quantizeLinear, .dequantizeLinear, .dynamicQuantizeLinear, .matMulInteger, .qLinearMatMul,
     .convInteger, .qLinearConv, .qLinearAdd, .qLinearMul, .qLinearGlobalAveragePool,
-    .qLinearAveragePool,
+    .qLinearAveragePool, .dynamicQuantizeMatMul, .matMulIntegerToFloat, .qGemm,
+    .dynamicQuantizeLSTM, .contribQuantizeLinear, .contribDequantizeLinear, .qLinearSigmoid,
+    .qLinearLeakyRelu, .qLinearSoftmax, .qLinearReduceMean, .qLinearConcat, .qLinearWhere,
+    .contribQLinearConv, .qEmbedLayerNormalization, .matMulNBits, .matMulBnb4,
+    .gatherBlockQuantized, .quantizedMatMul, .quantizeRows, .byteTable,
   ]
 }
 
