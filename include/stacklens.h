@@ -251,6 +251,48 @@ sl_status sl_model_describe(const sl_model *model, sl_buffer **out_text);
 sl_status sl_model_metadata(const sl_model *model, const char *key, sl_buffer **out_text);
 void sl_model_release(sl_model *model);
 
+/** What a model's numbers become. */
+typedef enum sl_quantize_mode {
+  SL_QUANTIZE_INT8_DYNAMIC = 0, /**< 8-bit weights; inputs of products are rounded as they come */
+  SL_QUANTIZE_INT8_STATIC = 1,  /**< 8-bit weights and activations, ranges from sample inputs */
+  SL_QUANTIZE_INT4_WEIGHTS = 2, /**< 4-bit weights in blocks, float32 otherwise */
+  SL_QUANTIZE_BF16 = 3,         /**< operands of products in bfloat16, sums in float32 */
+  SL_QUANTIZE_FP16 = 4          /**< everything between inputs and outputs in float16 */
+} sl_quantize_mode;
+
+/** Where int8-static gets the ranges of activations from. */
+typedef enum sl_calibration {
+  SL_CALIBRATION_MIN_MAX = 0,    /**< the least to the largest value seen */
+  SL_CALIBRATION_PERCENTILE = 1, /**< all but one value in 10,000 */
+  SL_CALIBRATION_ENTROPY = 2     /**< what loses least of the distribution */
+} sl_calibration;
+
+typedef struct sl_quantize_options {
+  size_t struct_size;
+  sl_quantize_mode mode;
+  int32_t per_channel;         /**< not 0: a scale for each column or channel of the weights */
+  int32_t row_scales;          /**< not 0: int8-dynamic gives each row of an input its scale; 0: one
+                                    for all, by DynamicQuantizeLinear */
+  sl_calibration calibration;
+  int32_t block_size;          /**< 4-bit weights that share a scale: a power of two from 16 */
+  int32_t contrib_operators;   /**< not 0: 4-bit products as MatMulNBits instead of opset 21 */
+  const char *const *exclude;  /**< nodes to leave alone: names, their outputs' names, operators */
+  size_t exclude_count;
+  const char *const *input_names; /**< `input_count` names of inputs that the samples give */
+  size_t input_count;
+  const sl_value *const *inputs;  /**< `input_count` values for each of `sample_count` runs */
+  size_t sample_count;
+} sl_quantize_options;
+#define SL_QUANTIZE_OPTIONS_INIT                                                            \
+  {sizeof(sl_quantize_options), SL_QUANTIZE_INT8_DYNAMIC, 1, 1, SL_CALIBRATION_MIN_MAX, 32, \
+   0, 0, 0, 0, 0, 0, 0}
+
+/** A new model with weights and products in fewer bits, in operators of the standard that other
+ *  runtimes load. 4-bit weights need opset 21 when the model is saved.
+ *  @return SL_INVALID_ARGUMENT for options that do not fit, and what running the samples reports. */
+sl_status sl_model_quantize(const sl_model *model, const sl_quantize_options *options,
+                            sl_model **out_model);
+
 /* ---- Sessions ----------------------------------------------------------------------------- */
 
 /** How loud a message is. */

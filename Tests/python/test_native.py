@@ -25,6 +25,7 @@ POINTER_WORDS = {
 }
 STRUCTS = {
     "sl_session_options": _native.SessionOptions,
+    "sl_quantize_options": _native.QuantizeOptions,
     "sl_value_info": _native.ValueInfo,
     "sl_description": _native.Description,
     "sl_text": _native.Text,

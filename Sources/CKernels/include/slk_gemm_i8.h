@@ -44,8 +44,8 @@ void slk_i8_quantise_rows_by(const float *a, size_t rows, size_t k, size_t lda, 
 
 /// Packs integer B as slk_gemm_integer_pack does, with the scale of each column (or one for all:
 /// stride 0), for slk_gemm_i8 with one group. The zero point of unsigned B is 128.
-void slk_gemm_i8_pack_integers(const void *b, bool is_signed, size_t k, size_t n, size_t row_stride,
-                               size_t column_stride, const float *scales, size_t scale_stride,
+void slk_gemm_i8_pack_integers(const void *b, bool is_signed, size_t k, size_t n,
+                               size_t row_stride, size_t column_stride, const float *scales, size_t scale_stride,
                                void *packed, size_t panel_begin, size_t panel_end);
 
 /// C = epilogue(sum over groups of (row scale * column scale * integer sum)), in float32.

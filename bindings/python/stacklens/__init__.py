@@ -14,6 +14,7 @@ from ._native import lib as _lib
 from .embedder import Embedder, Match, nearest, similarity
 from .errors import *  # noqa: F403
 from .model import Model
+from .quantization import quantize
 from .session import Cancellation, InferenceSession, NodeArg, Session, ValueInfo
 from .tensor import Tensor, from_dlpack
 from .tokenizer import Encoding, Tokenizer
@@ -39,6 +40,7 @@ __all__ = [
     "library_path",
     "nearest",
     "ops",
+    "quantize",
     "records",
     "similarity",
     "usable_processors",

@@ -57,6 +57,24 @@ class SessionOptions(Structure):
     ]
 
 
+class QuantizeOptions(Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("mode", enum),
+        ("per_channel", c_int32),
+        ("row_scales", c_int32),
+        ("calibration", enum),
+        ("block_size", c_int32),
+        ("contrib_operators", c_int32),
+        ("exclude", strings),
+        ("exclude_count", c_size_t),
+        ("input_names", strings),
+        ("input_count", c_size_t),
+        ("inputs", out_handle),
+        ("sample_count", c_size_t),
+    ]
+
+
 class ValueInfo(Structure):
     _fields_ = [
         ("name", c_char_p),
@@ -190,6 +208,7 @@ PROTOTYPES: dict[str, tuple[Any, list[Any], Callable[..., Any] | None]] = {
     "sl_model_describe": _fallible(handle, out_handle),
     "sl_model_metadata": _fallible(handle, c_char_p, out_handle),
     "sl_model_release": _plain(None, handle),
+    "sl_model_quantize": _fallible(handle, POINTER(QuantizeOptions), out_handle),
     "sl_session_create": _fallible(handle, POINTER(SessionOptions), out_handle),
     "sl_session_release": _plain(None, handle),
     "sl_session_counts": _fallible(handle, out_size, out_size),
