@@ -17,31 +17,13 @@ typedef struct {
   size_t k;
 } integer_job;
 
-/// The stored values are a + 128 for signed a and b - 128 for unsigned b; the zero points move
-/// along: sum (a - za)(b - zb) = sum a b - za sum b - zb sum a + k za zb.
-static void finish_integer(const integer_job *job, const int32_t *tile, size_t ld, size_t rows,
-                           size_t width, size_t row, size_t column, int32_t *c, size_t ldc) {
-  const slk_integer_product *p = job->product;
-  for (size_t i = 0; i < rows; i++) {
-    uint32_t za = p->a_signed ? 128 : 0;
-    if (p->a_zero_points) za += (uint32_t)p->a_zero_points[(row + i) * p->a_zero_point_stride];
-    const uint32_t row_sum = (uint32_t)job->row_sums[row + i];
-    for (size_t j = 0; j < width; j++) {
-      uint32_t zb = p->b_signed ? 0 : (uint32_t)-128;
-      if (p->b_zero_points) zb += (uint32_t)p->b_zero_points[(column + j) * p->b_zero_point_stride];
-      uint32_t v = (uint32_t)tile[i * ld + j] - za * (uint32_t)job->column_sums[column + j];
-      v += zb * ((uint32_t)job->k * za - row_sum);
-      c[(row + i) * ldc + column + j] = (int32_t)v;
-    }
-  }
-}
-
 #define SLK_TEMPLATE "gemm_i8.inc.h"
 #define SLK_AVX512_EXTRA ",avx512vnni"
 #include "tiers.h"
 
 void slk_gemm_i8(size_t k, size_t n, size_t groups, const void *rows, const float *row_scales,
-                 int32_t row_zero, const void *packed, float *c, size_t ldc, const slk_epilogue *epilogue,
+                 int32_t row_zero, const void *packed, float *c, size_t ldc,
+                 const slk_epilogue *epilogue,
                  size_t row_begin, size_t row_end, size_t panel_begin, size_t panel_end) {
   const size_t units = slk_i8_units(k);
   void *blob = (void *)(uintptr_t)packed;

@@ -11,6 +11,31 @@ SLK_INLINE vi SLK_NAME(dot_step)(vi acc, vi a, vi b) {
 #endif
 }
 
+/// The stored values are a + 128 for signed a and b - 128 for unsigned b; the zero points move
+/// along: sum (a - za)(b - zb) = sum a b - za sum b - zb sum a + k za zb.
+static void SLK_NAME(finish_integer)(const integer_job *job, const int32_t *tile, size_t ld,
+                                     size_t rows, size_t width, size_t row, size_t column,
+                                     int32_t *c, size_t ldc) {
+  const slk_integer_product *p = job->product;
+  for (size_t i = 0; i < rows; i++) {
+    uint32_t za = p->a_signed ? 128 : 0;
+    if (p->a_zero_points) za += (uint32_t)p->a_zero_points[(row + i) * p->a_zero_point_stride];
+    const uint32_t rest = (uint32_t)job->k * za - (uint32_t)job->row_sums[row + i];
+    for (size_t j = 0; j < width; j += SLK_WIDTH) {
+      vu zb = (vu)(p->b_signed ? 0u : (uint32_t)-128);
+      if (p->b_zero_points && p->b_zero_point_stride) {
+        zb += (vu)v_loadi_n(p->b_zero_points + column + j, width - j);
+      } else if (p->b_zero_points) {
+        zb += (uint32_t)*p->b_zero_points;
+      }
+      const vu sums = (vu)v_loadi_n(job->column_sums + column + j, width - j);
+      const vu all = (vu)v_load((const float *)(const void *)(tile + i * ld + j));
+      const vu v = all - sums * za + zb * rest;
+      v_store_n((float *)(void *)(c + (row + i) * ldc + column + j), (vf)v, width - j);
+    }
+  }
+}
+
 #define SLK_UNIT uint32_t
 #define SLK_ACC vi
 #define SLK_B vi
@@ -77,7 +102,7 @@ SLK_INLINE void SLK_NAME(quantised_tile)(const int rows, const int vectors, size
 #define SLK_PRODUCT_C int32_t
 #define SLK_EPILOGUE integer_job
 #define SLK_IS_PLAIN(job) (false)
-#define SLK_FINISH finish_integer
+#define SLK_FINISH SLK_NAME(finish_integer)
 #include "gemm_tile.inc.h"
 #include "gemm_loop.inc.h"
 #include "gemm_end.inc.h"

@@ -14,6 +14,7 @@ int main(void) {
   test_gemm_f64();
   test_gemm_bf16();
   test_gemm_i8();
+  test_gemm_nbits();
   test_elementwise();
   test_rows();
   test_attention();

@@ -45,14 +45,15 @@ void slk_i8_quantise_rows_by(const float *a, size_t rows, size_t k, size_t lda, 
 /// Packs integer B as slk_gemm_integer_pack does, with the scale of each column (or one for all:
 /// stride 0), for slk_gemm_i8 with one group. The zero point of unsigned B is 128.
 void slk_gemm_i8_pack_integers(const void *b, bool is_signed, size_t k, size_t n,
-                               size_t row_stride, size_t column_stride, const float *scales, size_t scale_stride,
-                               void *packed, size_t panel_begin, size_t panel_end);
+                               size_t row_stride, size_t column_stride, const float *scales,
+                               size_t scale_stride, void *packed, size_t panel_begin, size_t panel_end);
 
 /// C = epilogue(sum over groups of (row scale * column scale * integer sum)), in float32.
 /// `rows` and `row_scales`, [rows, groups], come from slk_i8_quantise_rows with equal k and groups.
 /// `row_zero` is the byte that stands for 0 in the rows, 128 there.
 void slk_gemm_i8(size_t k, size_t n, size_t groups, const void *rows, const float *row_scales,
-                 int32_t row_zero, const void *packed, float *c, size_t ldc, const slk_epilogue *epilogue,
+                 int32_t row_zero, const void *packed, float *c, size_t ldc,
+                 const slk_epilogue *epilogue,
                  size_t row_begin, size_t row_end, size_t panel_begin, size_t panel_end);
 
 /// Packs integer B, element (k, n) at b[k * row_stride + n * column_stride], signed or unsigned

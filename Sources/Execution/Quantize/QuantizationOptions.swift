@@ -1,5 +1,6 @@
 import Base
 import Graphs
+import Tensors
 
 /// What a model's numbers become.
 public enum QuantizationMode: String, Sendable, CaseIterable {

@@ -18,7 +18,8 @@ extension Transform {
     result.nodes = []
     let index = graph.nodes.contains(where: asksForLastExtent) ? GraphIndex(graph) : nil
     for node in graph.nodes {
-      let isKept = keepsBytes && isWeightDequantization(node)
+      let isKept =
+        keepsBytes && isWeightDequantization(node, node.inputs.first.flatMap { constants[$0] })
       if asksForLastExtent(node), let extent = index?.lastExtent(of: node.inputs[0]) {
         constants[node.outputs[0]] = try Tensor([Int64(extent)])
         result.initializers.append(Initializer(node.outputs[0], try Tensor([Int64(extent)])))

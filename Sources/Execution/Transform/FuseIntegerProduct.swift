@@ -236,8 +236,8 @@ extension Node {
       if case .int(let found)? = attributes[name], found != value { return nil }
     }
     guard inputs.count > 2, !inputs[2].isEmpty else { return [inputs[1], ""] }
-    guard let zero = index.constant(inputs[2]), zero.count == 1, zero.elementType.byteSize == 1,
-      zero.elementType.isInteger
+    guard let zero = index.constant(inputs[2]), zero.count == 1,
+      zero.elementType == .int8 || zero.elementType == .uint8
     else { return nil }
     return [inputs[1], inputs[2]]
   }

@@ -68,8 +68,10 @@ extension Transform {
   private static func fusedProduct(
     _ name: String, _ index: GraphIndex
   ) -> (index: Int, node: Node, place: Int)? {
-    for (operation, place) in [("FusedMatMul", 3), ("QuantizedMatMul", 7)] {
-      guard var found = index.producer(of: name, operation, domain: "ai.stacklens") else { continue }
+    for (operation, place) in [("FusedMatMul", 3), ("BFloat16MatMul", 3), ("QuantizedMatMul", 7)] {
+      guard var found = index.producer(of: name, operation, domain: "ai.stacklens") else {
+        continue
+      }
       while found.node.inputs.count <= place { found.node.inputs.append("") }
       let isQuantized = found.node.inputs.count > place + 1
       guard found.node.inputs[place].isEmpty, !isQuantized else { return nil }

@@ -19,7 +19,8 @@ extension Transform {
       case "Add", "Mul": return match.pair() ?? match.table()
       case "GlobalAveragePool", "AveragePool": return match.pooling()
       case "Concat": return match.joined()
-      case "MaxPool", "Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze": return match.moved()
+      case "MaxPool", "Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze":
+        return match.moved()
       case "QuantizeLinear": return match.requantized()
       default: return match.table()
       }
@@ -27,8 +28,10 @@ extension Transform {
   }
 
   /// Whether constant folding leaves a node to the fusions above, which want its bytes.
-  static func isWeightDequantization(_ node: Node) -> Bool {
-    node.opType == "DequantizeLinear" && node.domain.isEmpty
+  static func isWeightDequantization(_ node: Node, _ source: Tensor?) -> Bool {
+    guard node.domain.isEmpty else { return false }
+    return node.opType == "DequantizeLinear"
+      || node.opType == "Cast" && source?.elementType == .bfloat16
   }
 }
 
@@ -89,8 +92,9 @@ private struct QuantizedMatch {
   /// - Parameter isTransposed: the weights are [N, K].
   private func weights(_ name: String, isTransposed: Bool) -> Weights? {
     var (name, isTransposed) = (name, isTransposed)
-    if let turn = index.producer(of: name, "Transpose"), turn.node.attributes["perm"] == nil
-      || turn.node.isPermutation([1, 0])
+    if let turn = index.producer(of: name, "Transpose"),
+      turn.node.attributes["perm"] == nil
+        || turn.node.isPermutation([1, 0])
     {
       (name, isTransposed) = (turn.node.inputs[0], !isTransposed)
     }
@@ -364,7 +368,8 @@ private struct QuantizedMatch {
     guard let dequantize = index.producer(of: firstDequantized(between, end.node)),
       let bytes = try? Tensor((0...255).map { UInt8($0) })
     else { return nil }
-    let all = Tensor(elementType: type, shape: bytes.shape, storage: bytes.storage, base: bytes.base)
+    let all = Tensor(
+      elementType: type, shape: bytes.shape, storage: bytes.storage, base: bytes.base)
     var values: [String: Tensor] = [x.bytes: all]
     for step in [dequantize] + between + [end.node] {
       guard let definition = OperatorTable.find(step.opType, domain: step.domain),

@@ -29,17 +29,19 @@ enum Transform {
   private static func fuseQuantizedParts(_ graph: Graph) throws(StackLensError) -> Graph {
     var graph = try foldConstants(graph, keepsBytes: true)
     graph = removeDeadCode(fuseGelu(graph))
+    graph = fuseBlockWeights(graph)
     graph = removeDeadCode(removeIdentities(fuseQuantized(graph)))
     graph = removeDeadCode(fuseRowQuantization(graph))
-    return removeDeadCode(fuseIntegerProduct(graph))
+    return removeDeadCode(fuseBFloat16Product(fuseIntegerProduct(graph)))
   }
 }
 
 extension Graph {
   /// Whether there is anything for the passes over quantised graphs.
   fileprivate var isQuantized: Bool {
-    nodes.contains {
-      $0.domain.isEmpty && ["DequantizeLinear", "MatMulInteger"].contains($0.opType)
-    }
+    initializers.contains { $0.tensor.elementType == .bfloat16 }
+      || nodes.contains {
+        $0.domain.isEmpty && ["DequantizeLinear", "MatMulInteger"].contains($0.opType)
+      }
   }
 }

@@ -207,7 +207,8 @@ private struct PackedLinear {
     case .int8:
       let scales = (scratch + convertedByteCount).assumingMemoryBound(to: Float.self)
       slk_gemm_i8(
-        inner, columns, groups, scratch, scales, 128, weight.base, y, columns, epilogue, first, last,
+        inner, columns, groups, scratch, scales, 128, weight.base, y, columns, epilogue, first,
+        last,
         panels.lowerBound, panels.upperBound)
     }
   }

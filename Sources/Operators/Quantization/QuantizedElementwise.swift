@@ -1,4 +1,5 @@
 import Base
+import CKernels
 import Graphs
 import Tensors
 
@@ -11,6 +12,7 @@ extension OperatorTable {
     .qLinearLeakyRelu, .qLinearSoftmax, .qLinearReduceMean, .qLinearConcat, .qLinearWhere,
     .contribQLinearConv, .qEmbedLayerNormalization, .matMulNBits, .matMulBnb4,
     .gatherBlockQuantized, .quantizedMatMul, .quantizeRows, .byteTable,
+    .bfloat16MatMul,
   ]
 }
 
@@ -44,11 +46,14 @@ extension OperatorDefinition {
         return [TensorType(a.elementType, try a.shape.broadcast(with: b.shape))]
       },
       execution: .kernels([
+        Kernel("vector") { (preparation) throws(StackLensError) in
+          try quantizedBinaryVector(isProduct, preparation)
+        },
         .reference { (preparation) throws(StackLensError) in
           preparation.outputs[0].elementType == .int8
             ? try quantizedBinaryKernel(Int8.self, isProduct, preparation)
             : try quantizedBinaryKernel(UInt8.self, isProduct, preparation)
-        }
+        },
       ]),
       samples: [
         Sample([
@@ -64,6 +69,39 @@ extension OperatorDefinition {
           .random(.float32, [], low: 1, high: 2), .absent,
         ]),
       ])
+  }
+
+  /// In float32, with the quotients of scales taken first.
+  private static func quantizedBinaryVector(
+    _ isProduct: Bool, _ preparation: Preparation
+  ) throws(StackLensError) -> PreparedKernel {
+    let shape = preparation.outputs[0].shape
+    let (a, b) = (try preparation.input(0).shape, try preparation.input(3).shape)
+    let loop = BroadcastLoop([a, b], to: shape)
+    let strides = loop.rowStrides
+    let isSigned = preparation.outputs[0].elementType == .int8
+    return PreparedKernel { (run) throws(StackLensError) in
+      func zero(_ index: Int) -> Int32 {
+        zeroPointParameters(index < run.inputs.count ? run.inputs[index] : nil)[0]
+      }
+      let a = try run.input(0).base.assumingMemoryBound(to: UInt8.self)
+      let b = try run.input(3).base.assumingMemoryBound(to: UInt8.self)
+      let y = run.outputs[0].base.assumingMemoryBound(to: UInt8.self)
+      let aScale = floatParameters(try run.input(1))[0]
+      let bScale = floatParameters(try run.input(4))[0]
+      let yScale = floatParameters(try run.input(6))[0]
+      let how = slk_byte_pairs(
+        is_signed: isSigned ? 1 : 0, is_product: isProduct ? 1 : 0,
+        a_factor: (isProduct ? aScale * bScale : aScale) / yScale, b_factor: bScale / yScale,
+        a_zero: zero(2), b_zero: zero(5), zero: zero(7), low: isSigned ? -128 : 0,
+        high: isSigned ? 127 : 255)
+      withUnsafePointer(to: how) { how in
+        loop.run(run.parallel, grain: cheapGrain) { starts, output, count in
+          slk_combine_bytes(
+            how, a + starts[0], strides[0], b + starts[1], strides[1], y + output, count)
+        }
+      }
+    }
   }
 
   private static func quantizedBinaryKernel<Q: FixedWidthInteger & Sendable>(

@@ -199,7 +199,8 @@ private struct QuantizedProduct: Sendable {
   private let isSigned: Bool
   private let packed: Tensor?
   private let output: ElementType
-  private let (packRoom, byteRoom, scaleRoom, valueRoom, scratchByteCount): (Int, Int, Int, Int, Int)
+  private let (packRoom, byteRoom, scaleRoom, valueRoom, scratchByteCount):
+    (Int, Int, Int, Int, Int)
 
   init?(_ preparation: Preparation) throws(StackLensError) {
     let (a, b) = (try preparation.input(0), try preparation.input(1))
@@ -279,23 +280,19 @@ private struct QuantizedProduct: Sendable {
       epilogue.residual_row_stride = n
       epilogue.residual_column_stride = 1
     }
-    let panels = slk_gemm_i8_panel_count(n)
-    let tile = slk_gemm_tile_rows()
-    let isSmall = Double(rows) * Double(n) * Double(k) < 262_144
-    let threads = isSmall ? 1 : run.parallel.threadCount
-    let columnParts = threads == 1 ? 1 : min(panels, threads * (rows <= 48 ? 1 : 4))
-    let rowBlock = max(tile, 128 / tile * tile)
-    let rowParts = (rows + rowBlock - 1) / rowBlock
+    let cut = ProductCut(
+      rows: rows, inner: k, columns: n, panels: slk_gemm_i8_panel_count(n),
+      threadCount: run.parallel.threadCount)
     withUnsafePointer(to: epilogue) { epilogue in
-      (threads == 1 ? .serial : run.parallel).forEach(columnParts * rowParts) { part in
-        let (column, row) = (part % columnParts, part / columnParts)
+      cut.forEach(run.parallel) { rows, panels in
         slk_gemm_i8(
-          k, n, 1, lines, scales, zero, b, values, n, epilogue, row * rowBlock,
-          min(rows, (row + 1) * rowBlock), panels * column / columnParts,
-          panels * (column + 1) / columnParts)
+          k, n, 1, lines, scales, zero, b, values, n, epilogue, rows.lowerBound,
+          rows.upperBound, panels.lowerBound, panels.upperBound)
       }
     }
-    guard output != .float32, let scale = optional(8).map({ floatParameters($0)[0] }) else { return }
+    guard output != .float32, let scale = optional(8).map({ floatParameters($0)[0] }) else {
+      return
+    }
     let (low, high): (Int32, Int32) = output == .int8 ? (-128, 127) : (0, 255)
     let yZero = zeroPointParameters(optional(9))[0]
     let y = run.outputs[0].base.assumingMemoryBound(to: UInt8.self)

@@ -126,11 +126,12 @@ struct PackedBlockProduct: Sendable {
       scales = try preparation.packed(
         scale, layout: layout + " scales", byteCount: weights.spreadByteCount
       ) { Self.spread(floatParameters($0), weights, to: $1) }
-      zeros = try zero.map { (zero) throws(StackLensError) in
-        try preparation.packed(
-          zero, layout: layout + " zeros", byteCount: weights.spreadByteCount
-        ) { Self.spread(weights.zeroPoints($0), weights, to: $1) }
-      } ?? nil
+      zeros =
+        try zero.map { (zero) throws(StackLensError) in
+          try preparation.packed(
+            zero, layout: layout + " zeros", byteCount: weights.spreadByteCount
+          ) { Self.spread(weights.zeroPoints($0), weights, to: $1) }
+        } ?? nil
     } else {
       (words, scales, zeros) = (nil, nil, nil)
     }
@@ -214,8 +215,10 @@ struct PackedBlockProduct: Sendable {
     hold.withUnsafeBufferPointer { codebook in
       let native = slk_nbits_weights(
         n: weights.n, k: weights.k, block: block, bits: bits,
-        words: UnsafePointer((words?.base ?? scratch + wordRoom).assumingMemoryBound(to: UInt32.self)),
-        scales: UnsafePointer((scales?.base ?? scratch + scaleRoom).assumingMemoryBound(to: Float.self)),
+        words: UnsafePointer(
+          (words?.base ?? scratch + wordRoom).assumingMemoryBound(to: UInt32.self)),
+        scales: UnsafePointer(
+          (scales?.base ?? scratch + scaleRoom).assumingMemoryBound(to: Float.self)),
         zero_points: hasZeros
           ? UnsafePointer((zeros?.base ?? scratch + zeroRoom).assumingMemoryBound(to: Float.self))
           : nil,

@@ -4,8 +4,8 @@ import Tensors
 
 extension OperatorDefinition {
   /// Rows of a table of 2, 4 or 8 bits, as numbers: (code - zero point) · scale with one of both for
-  /// each block along `quantize_axis`. Codes lie in uint8, packed along the last axis from the low bits
-  /// up. An index outside the table gives zeros.
+  /// each block along `quantize_axis`. Codes are int4 or uint4, or lie in uint8, packed along the last axis
+  /// from the low bits up. An index outside the table gives zeros.
   static let gatherBlockQuantized = OperatorDefinition(
     "GatherBlockQuantized", domain: contribDomain, versions: [1], inputs: 3...4,
     attributes: [
@@ -14,8 +14,9 @@ extension OperatorDefinition {
     ],
     infer: { (context) throws(StackLensError) in
       let table = try BlockTable(
-        context, data: context.input(0, oneOf: [.uint8]).shape, scales: context.input(2).shape,
-        zeros: context.hasInput(3) ? context.input(3, oneOf: [.uint8]).shape : nil)
+        context, data: context.input(0, oneOf: [.uint8, .int4, .uint4]),
+        scales: context.input(2).shape, zeros: context.hasInput(3) ? context.input(3).shape : nil)
+      _ = try context.sameElementType(0, 3)
       try requireIndices(context.input(1), 1)
       let type = try context.input(2, oneOf: [.float32, .float16, .bfloat16]).elementType
       let dims = try context.input(1).shape.dims + table.dims.dropFirst()
@@ -25,7 +26,7 @@ extension OperatorDefinition {
       .reference { (preparation) throws(StackLensError) in
         let hasZeros = preparation.hasInput(3)
         let table = try BlockTable(
-          preparation, data: preparation.input(0).shape, scales: preparation.input(2).shape,
+          preparation, data: preparation.input(0), scales: preparation.input(2).shape,
           zeros: hasZeros ? preparation.input(3).shape : nil)
         let output = preparation.outputs[0]
         var plan = ScratchPlan()
@@ -60,6 +61,11 @@ extension OperatorDefinition {
       Sample(
         [.bytes(3, 2, 16), .ints([2]), .scale(3, 2, 1)],
         ["block_size": .int(16), "quantize_axis": .int(-1), "bits": .int(8)]),
+      Sample(
+        [
+          .random(.int4, [3, 16], low: -8, high: 8), .ints([2, 0]), .scale(3, 1),
+          .random(.int4, [3, 1], low: -2, high: 2),
+        ], ["block_size": .int(16)]),
     ])
 }
 
@@ -67,7 +73,11 @@ extension OperatorDefinition {
 private struct BlockTable: Sendable {
   /// Extents in codes.
   let dims: [Int]
+  /// Bits of a code in its byte; whether the byte holds one code of 4 bits with a sign.
   private let bits: Int
+  private let isSigned: Bool
+  /// The zero point where none is given.
+  private let middle: Int
   private let block: Int
   private let (outer, extent, inner): (Int, Int, Int)
   private let blockCount: Int
@@ -75,13 +85,16 @@ private struct BlockTable: Sendable {
   private let zeroExtent: Int
 
   init(
-    _ view: some NodeView, data: Shape, scales: Shape, zeros: Shape?
+    _ view: some NodeView, data type: TensorType, scales: Shape, zeros: Shape?
   ) throws(StackLensError) {
-    bits = try view.int("bits")
+    let data = type.shape
+    let given = try view.int("bits")
     block = try view.int("block_size")
-    guard bits == 2 || bits == 4 || bits == 8 else {
-      throw .unsupported("codes of \(bits) bits; 2, 4 and 8 are read")
+    guard given == 2 || given == 4 || given == 8 else {
+      throw .unsupported("codes of \(given) bits; 2, 4 and 8 are read")
     }
+    isSigned = type.elementType == .int4
+    (bits, middle) = type.elementType == .uint8 ? (given, 1 << (given - 1)) : (8, 0)
     guard block >= 16, block & (block - 1) == 0 else {
       throw .invalidArgument("attribute 'block_size' is \(block), expected a power of two from 16")
     }
@@ -126,7 +139,7 @@ private struct BlockTable: Sendable {
       for position in 0..<extent * inner {
         let (q, i) = position.quotientAndRemainder(dividingBy: inner)
         let at = ((row * outer + o) * blockCount + q / block) * inner + i
-        var zero = Float(1 << (bits - 1))
+        var zero = Float(middle)
         if let zeros {
           let (group, last) = at.quotientAndRemainder(dividingBy: lastScale)
           zero = Float(code(zeros + group * zeroExtent, last))
@@ -139,6 +152,7 @@ private struct BlockTable: Sendable {
 
   @inline(__always) private func code(_ bytes: UnsafePointer<UInt8>, _ index: Int) -> Int {
     let bit = index * bits
-    return Int(bytes[bit >> 3] >> UInt8(bit & 7)) & ((1 << bits) - 1)
+    let code = Int(bytes[bit >> 3] >> UInt8(bit & 7)) & ((1 << bits) - 1)
+    return isSigned && code > 7 ? code - 16 : code
   }
 }

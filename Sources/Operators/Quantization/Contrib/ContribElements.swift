@@ -12,7 +12,8 @@ extension OperatorDefinition {
   /// An operator that the standard took over as it was.
   private static func renamed(_ name: String, samples: [Sample]) -> OperatorDefinition {
     OperatorDefinition(
-      composing: name, domain: contribDomain, versions: [1], inputs: 2...3, attributes: [.optional("axis", .int)],
+      composing: name, domain: contribDomain, versions: [1], inputs: 2...3,
+      attributes: [.optional("axis", .int)],
       samples: samples
     ) { (node, opset, rewriter) throws(StackLensError) in
       var node = node
@@ -51,7 +52,8 @@ extension OperatorDefinition {
       Sample(
         [.bytes(2, 3, 4), .scale(), .zero(), .scale(), .zero()],
         ["opset": .int(13), "axis": .int(1)]),
-      Sample([.signedBytes(2, 3, 4), .scale(), .absent, .scale(), .signedZero()], ["opset": .int(12)]),
+      Sample(
+        [.signedBytes(2, 3, 4), .scale(), .absent, .scale(), .signedZero()], ["opset": .int(12)]),
     ]
   ) { (node, opset, rewriter) throws(StackLensError) in
     guard case .int(let version)? = node.attributes["opset"] else {
@@ -75,7 +77,9 @@ extension OperatorDefinition {
       Sample(
         [.bytes(2, 3, 4), .scale(), .zero(), .scale(), .zero()],
         ["axes": .ints([1, -1]), "keepdims": .int(1)]),
-      Sample([.signedBytes(2, 3), .scale(), .absent, .scale()], ["axes": .ints([0]), "keepdims": .int(0)]),
+      Sample(
+        [.signedBytes(2, 3), .scale(), .absent, .scale()],
+        ["axes": .ints([0]), "keepdims": .int(0)]),
     ]
   ) { (node, opset, rewriter) throws(StackLensError) in
     guard case .ints(let axes)? = node.attributes["axes"] else {
@@ -94,7 +98,8 @@ extension OperatorDefinition {
     _ body: (inout Decomposition, _ x: String, inout Rewriter) -> String
   ) throws(StackLensError) -> [Node] {
     var parts = Decomposition(node, opset)
-    let x = parts.dequantized(parts.input(0), scale: parts.input(1), zero: parts.input(2), &rewriter)
+    let x = parts.dequantized(
+      parts.input(0), scale: parts.input(1), zero: parts.input(2), &rewriter)
     let y = body(&parts, x, &rewriter)
     _ = try parts.quantized(
       y, scale: parts.input(3), zero: parts.input(4), like: parts.input(0), &rewriter)
@@ -190,7 +195,8 @@ extension OperatorDefinition {
   /// The embedding layer of an encoder with quantised tables: the sum of the rows for the words,
   /// their places and their segments, normalised; and how many words each text has.
   static let qEmbedLayerNormalization = OperatorDefinition(
-    composing: "QEmbedLayerNormalization", domain: contribDomain, versions: [1], inputs: 18...18, outputs: 1...2,
+    composing: "QEmbedLayerNormalization", domain: contribDomain, versions: [1], inputs: 18...18,
+    outputs: 1...2,
     attributes: [.float("epsilon", default: 1e-12)],
     samples: [
       Sample(

@@ -99,7 +99,8 @@ extension OperatorDefinition {
   /// A long short-term memory whose weights are quantised: [directions, inputs, 4 hidden], with a
   /// scale for each direction or for each of its columns.
   static let dynamicQuantizeLSTM = OperatorDefinition(
-    composing: "DynamicQuantizeLSTM", domain: contribDomain, versions: [1], inputs: 12...12, outputs: 0...3,
+    composing: "DynamicQuantizeLSTM", domain: contribDomain, versions: [1], inputs: 12...12,
+    outputs: 0...3,
     attributes: [
       .optional("activation_alpha", .floats), .optional("activation_beta", .floats),
       .optional("activations", .strings), .optional("clip", .float),
