@@ -3,6 +3,7 @@ import CStackLens
 import Exchange
 import Execution
 import Graphs
+import Tensors
 
 private func mode(_ number: sl_quantize_mode) throws(StackLensError) -> QuantizationMode {
   switch number {

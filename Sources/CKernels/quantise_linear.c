@@ -14,6 +14,11 @@ void slk_quantise_i32(const int32_t *sums, size_t n, int32_t offset, float scale
   SLK_DISPATCH(quantise_i32, sums, n, offset, scale, zero_point, low, high, y);
 }
 
+void slk_quantise_i32_by(const int32_t *sums, size_t n, const float *scales, int32_t zero_point,
+                         int32_t low, int32_t high, uint8_t *y) {
+  SLK_DISPATCH(quantise_i32_by, sums, n, scales, zero_point, low, high, y);
+}
+
 void slk_dequantise_bytes(const uint8_t *x, int is_signed, size_t n, float scale,
                           int32_t zero_point, float *y) {
   SLK_DISPATCH(dequantise_bytes, x, is_signed, n, scale, zero_point, y);

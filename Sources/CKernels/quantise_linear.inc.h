@@ -28,6 +28,14 @@ static void SLK_NAME(quantise_i32)(const int32_t *sums, size_t n, int32_t offset
   }
 }
 
+static void SLK_NAME(quantise_i32_by)(const int32_t *sums, size_t n, const float *scales,
+                                      int32_t zero_point, int32_t low, int32_t high, uint8_t *y) {
+  const float zero = (float)zero_point, least = (float)low, most = (float)high;
+  for (size_t i = 0; i < n; i++) {
+    y[i] = SLK_NAME(quantise_value)((float)sums[i] * scales[i], zero, least, most);
+  }
+}
+
 static void SLK_NAME(dequantise_bytes)(const uint8_t *x, int is_signed, size_t n, float scale,
                                        int32_t zero_point, float *y) {
   if (is_signed) {

@@ -179,7 +179,7 @@ def test_nodes_can_be_left_alone() -> None:
 def test_methods_of_calibration(method: str) -> None:
     random = np.random.default_rng(6)
     data, feed = network(random)
-    samples = [{"x": random.standard_normal((2, 3, 16, 16)).astype(np.float32)} for _ in range(4)]
+    samples = [{"x": random.standard_normal((4, 3, 16, 16)).astype(np.float32)} for _ in range(9)]
     # One value far out, which two of the methods leave out of the range.
     samples[1]["x"][0, 0, 0, 0] = 60
     small = stacklens.quantize(data, "int8-static", calibration=samples, method=method)

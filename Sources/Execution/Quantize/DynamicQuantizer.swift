@@ -62,10 +62,11 @@ extension GraphEditor {
     let x = try options.usesRowScales ? roundedRows(product.x) : roundedTensor(product.x)
     let sums = add("MatMulInteger", [x.bytes, bytes, x.zero], hint: "\(stem)_sums")
     let numbers = add("Cast", [sums], ["to": .int(1)], hint: "\(stem)_numbers")
-    let both = add("Mul", [x.scale, scale], hint: "\(stem)_scale")
+    // One scale after the other: ONNX Runtime takes a product of two scales for a scalar.
+    let columns = add("Mul", [numbers, scale], hint: "\(stem)_columns")
     let isLast = product.bias.isEmpty
     let result = add(
-      "Mul", [numbers, both], hint: "\(stem)_product", output: isLast ? stem : nil)
+      "Mul", [columns, x.scale], hint: "\(stem)_product", output: isLast ? stem : nil)
     if !isLast { add("Add", [result, product.bias], hint: stem, output: stem) }
   }
 
@@ -95,16 +96,15 @@ extension GraphEditor {
     let axes = sharedConstant("axes", name: "quantized_axes", try Tensor([Int64(-1)]))
     let least = sharedConstant(
       "least", name: "quantized_least", try Tensor(scalar: Float(1e-30)))
-    let step = sharedConstant(
-      "step", name: "quantized_step", try Tensor(scalar: Float(1) / 127))
+    let steps = sharedConstant("steps", name: "quantized_steps", try Tensor(scalar: Float(127)))
     let one = sharedConstant("one", name: "quantized_one", try Tensor(scalar: Float(1)))
     let sizes = add("Abs", [x], hint: "\(x)_sizes")
     let largest = add(
       "ReduceMax", [sizes, axes], ["keepdims": .int(1)], hint: "\(x)_largest")
     let raised = add("Max", [largest, least], hint: "\(x)_raised")
-    let scale = add("Mul", [raised, step], hint: "\(x)_scale")
-    let steps = add("Div", [x, scale], hint: "\(x)_steps")
-    let bytes = add("QuantizeLinear", [steps, one, zero], hint: "\(x)_quantized")
+    let scale = add("Div", [raised, steps], hint: "\(x)_scale")
+    let quotient = add("Div", [x, scale], hint: "\(x)_scaled")
+    let bytes = add("QuantizeLinear", [quotient, one, zero], hint: "\(x)_quantized")
     shared["\(x) rounded"] = bytes
     shared["\(x) scale"] = scale
     return (bytes, scale, zero)

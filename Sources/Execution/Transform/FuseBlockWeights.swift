@@ -90,51 +90,54 @@ private struct BlockConstants {
     if case .int(let given)? = node.attributes["axis"] { axis = given < 0 ? given + 2 : given }
     if case .int(let type)? = node.attributes["output_dtype"], type != 0 { return nil }
     guard axis == (isTransposed ? 1 : 0) else { return nil }
-    let isSigned: Bool
+    let (width, isSigned): (Int, Bool)
     switch tensor.elementType {
-    case .int4: (bits, isSigned) = (4, true)
-    case .uint4: (bits, isSigned) = (4, false)
-    case .int8: (bits, isSigned) = (8, true)
-    case .uint8: (bits, isSigned) = (8, false)
+    case .int4: (width, isSigned) = (4, true)
+    case .uint4: (width, isSigned) = (4, false)
+    case .int8: (width, isSigned) = (8, true)
+    case .uint8: (width, isSigned) = (8, false)
     default: return nil
     }
-    block = Int(size)
-    (n, k) = isTransposed ? (tensor.shape[0], tensor.shape[1]) : (tensor.shape[1], tensor.shape[0])
-    let blocks = (k + block - 1) / block
-    guard scale.shape.dims == (isTransposed ? [n, blocks] : [blocks, n]) else { return nil }
+    let length = Int(size)
+    let (columns, inner) =
+      isTransposed ? (tensor.shape[0], tensor.shape[1]) : (tensor.shape[1], tensor.shape[0])
+    let blocks = (inner + length - 1) / length
+    let extents = isTransposed ? [columns, blocks] : [blocks, columns]
+    guard scale.shape.dims == extents else { return nil }
     var zero: Tensor?
     if node.inputs.count > 2, !node.inputs[2].isEmpty {
       zero = index.constant(node.inputs[2])
       guard zero?.shape == scale.shape, zero?.elementType == tensor.elementType else { return nil }
     }
     // Codes of signed types move up by half their range, and so do the zero points.
-    let (flip, mask) = (isSigned ? UInt8(1 << (bits - 1)) : 0, UInt8((1 << bits) - 1))
+    let (flip, mask) = (isSigned ? UInt8(1 << (width - 1)) : 0, UInt8((1 << width) - 1))
     func code(_ tensor: Tensor, _ column: Int, _ row: Int, _ rows: Int) -> UInt8 {
-      let place = isTransposed ? column * rows + row : row * n + column
+      let place = isTransposed ? column * rows + row : row * columns + column
       return (tensor.bytes[place] ^ flip) & mask
     }
-    let perByte = 8 / bits
-    let rowBytes = blocks * block / perByte
-    var packed = [UInt8](repeating: 0, count: n * rowBytes)
-    var ordered = [Float](repeating: 0, count: n * blocks)
+    let perByte = 8 / width
+    let rowBytes = blocks * length / perByte
+    var packed = [UInt8](repeating: 0, count: columns * rowBytes)
+    var ordered = [Float](repeating: 0, count: columns * blocks)
     var points: [Float] = []
     let values = scale.base.assumingMemoryBound(to: Float.self)
-    for column in 0..<n {
-      for row in 0..<k {
+    for column in 0..<columns {
+      for row in 0..<inner {
         packed[column * rowBytes + row / perByte] |=
-          code(tensor, column, row, k) << UInt8(row % perByte * bits)
+          code(tensor, column, row, inner) << UInt8(row % perByte * width)
       }
       for start in 0..<blocks {
         ordered[column * blocks + start] =
-          values[isTransposed ? column * blocks + start : start * n + column]
+          values[isTransposed ? column * blocks + start : start * columns + column]
         if let zero { points.append(Float(code(zero, column, start, blocks))) }
       }
     }
-    if zero == nil, !isSigned { points = [Float](repeating: 0, count: n * blocks) }
-    guard let shape = try? Shape([n, blocks, block / perByte]),
-      let matrix = try? Shape([n, blocks]), let codes = try? Tensor(packed, shape: shape),
+    if zero == nil, !isSigned { points = [Float](repeating: 0, count: columns * blocks) }
+    guard let shape = try? Shape([columns, blocks, length / perByte]),
+      let matrix = try? Shape([columns, blocks]), let codes = try? Tensor(packed, shape: shape),
       let scales = try? Tensor(ordered, shape: matrix)
     else { return nil }
+    (n, k, block, bits) = (columns, inner, length, width)
     self.codes = codes
     self.scales = scales
     zeros = points.isEmpty ? nil : try? Tensor(points, shape: matrix)

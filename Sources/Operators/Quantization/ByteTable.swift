@@ -55,7 +55,7 @@ extension OperatorDefinition {
               var low: Float = 0
               var high: Float = 0
               slk_range_f32(line, width, &low, &high)
-              let scale = max(-low, high) * (1 / 127)
+              let scale = max(-low, high) / 127
               scales[row] = scale
               slk_quantise_f32(
                 line, width, scale > 0 ? scale : 1, 128, 0, 255, y + row * width)

@@ -1,4 +1,5 @@
 import Base
+import CKernels
 import Graphs
 import Tensors
 
@@ -180,7 +181,7 @@ extension OperatorDefinition {
     let yScale = try LineParameter(preparation.input(6).shape, factor: output, isRight: false)
     let yZero = try LineParameter(preparation.input(7).shape, factor: output, isRight: false)
     return PreparedKernel(scratchByteCount: plan.byteCount) { (run) throws(StackLensError) in
-      let y = run.outputs[0].base.assumingMemoryBound(to: Q.self)
+      let y = run.outputs[0].base.assumingMemoryBound(to: UInt8.self)
       let sums = (run.scratch + sums).bindMemory(to: Int32.self, capacity: output.count)
       integers.compute(
         a: try run.input(0), b: try run.input(3), aZero: zeroPointParameters(try run.input(2)),
@@ -193,19 +194,23 @@ extension OperatorDefinition {
       let yZeros = zeroPointParameters(try run.input(7))
       let product = integers.product
       let (m, n, k) = (product.m, product.n, product.k)
-      for row in 0..<(product.isEmpty ? 0 : product.batchCount * m) {
-        let (batch, i) = row.quotientAndRemainder(dividingBy: m)
-        let offset = product.offsets(batch)
-        let aBatch = k == 0 ? 0 : offset.a / (m * k)
-        let bBatch = k == 0 ? 0 : offset.b / (n * k)
-        let left = aScales[aScale.index(batch: aBatch, line: i, lineCount: m)]
-        let target = yScales[yScale.index(batch: batch, line: i, lineCount: m)]
-        let zero = Float(yZeros[yZero.index(batch: batch, line: i, lineCount: m)])
-        for j in 0..<n {
-          let right = bScales[bScale.index(batch: bBatch, line: j, lineCount: n)]
-          let scale = left * right / target
-          y[row * n + j] = quantized(
-            Float(sums[row * n + j]) * scale, zeroPoint: zero, as: Q.self)
+      let rows = product.isEmpty ? 0 : product.batchCount * m
+      let (low, high) = (Int32(Q.min), Int32(Q.max))
+      run.parallel.ranges(rows, grain: max(1, (1 << 14) / max(1, n))) { range in
+        var scales = [Float](repeating: 0, count: n)
+        for row in range {
+          let (batch, i) = row.quotientAndRemainder(dividingBy: m)
+          let offset = product.offsets(batch)
+          let aBatch = k == 0 ? 0 : offset.a / (m * k)
+          let bBatch = k == 0 ? 0 : offset.b / (n * k)
+          let left = aScales[aScale.index(batch: aBatch, line: i, lineCount: m)]
+          let target = yScales[yScale.index(batch: batch, line: i, lineCount: m)]
+          let zero = yZeros[yZero.index(batch: batch, line: i, lineCount: m)]
+          for j in 0..<n {
+            let right = bScales[bScale.index(batch: bBatch, line: j, lineCount: n)]
+            scales[j] = left * right / target
+          }
+          slk_quantise_i32_by(sums + row * n, n, scales, zero, low, high, y + row * n)
         }
       }
     }
