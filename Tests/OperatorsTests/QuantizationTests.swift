@@ -6,7 +6,7 @@ import Testing
 
 @testable import Operators
 
-private func evaluate(
+private func results(
   _ name: String, domain: String = "com.microsoft", _ inputs: [Tensor?],
   _ attributes: [String: Attribute] = [:], outputs: Int = 1, kernel: String? = nil
 ) throws -> [Tensor] {
@@ -30,7 +30,7 @@ private func evaluate(
     let scales = try Tensor([0.5, 1, 2, 4] as [Float], shape: Shape([2, 2]))
     let zeros = try Tensor([UInt8(0x88), 0xa8], shape: Shape([2, 1]))
     let a = try Tensor([1, 2] + [Float](repeating: 1, count: 18), shape: Shape([1, 20]))
-    let y = try evaluate(
+    let y = try results(
       "MatMulNBits", [a, b, scales, zeros, nil, Tensor([100, 200] as [Float])],
       ["K": .int(20), "N": .int(2), "block_size": .int(16)], kernel: kernel)[0]
     // Row 0: 0.5 (1 · -8 + 2 · 7); row 1: 2 · 17 · 1 + 4 · 4 · (9 - 10).
@@ -44,7 +44,7 @@ private func evaluate(
       try Tensor([Float](repeating: 1, count: 16)), b, try Tensor([1 as Float]), nil, groups,
     ]
     let error = failure {
-      _ = try evaluate(
+      _ = try results(
         "MatMulNBits", inputs, ["K": .int(16), "N": .int(1), "block_size": .int(16)])
     }
     #expect(error?.description.contains("blocks outside [0, 1)") == true)
@@ -58,7 +58,7 @@ private func evaluate(
     let bytes = try Tensor([UInt8](repeating: 0, count: 8))
     let one = try Tensor([1 as Float])
     let error = failure {
-      _ = try evaluate("MatMulNBits", [one, bytes, one], attributes.mapValues { .int($0) })
+      _ = try results("MatMulNBits", [one, bytes, one], attributes.mapValues { .int($0) })
     }
     #expect(error != nil)
   }
@@ -66,7 +66,7 @@ private func evaluate(
   @Test func gathersKnownRows() throws {
     let table = try Tensor(
       [UInt8(0x98)] + [UInt8](repeating: 0x88, count: 15), shape: Shape([2, 8]))
-    let y = try evaluate(
+    let y = try results(
       "GatherBlockQuantized",
       [table, Tensor([Int64(0), 5]), Tensor([2, 3] as [Float], shape: Shape([2, 1]))],
       ["block_size": .int(16)])[0]
@@ -80,7 +80,7 @@ private func evaluate(
   @Test func scalesIntegerProducts() throws {
     let a = try Tensor([3, 5] as [UInt8], shape: Shape([1, 2]))
     let b = try Tensor([1, -2, 3, 4] as [Int8], shape: Shape([2, 2]))
-    let y = try evaluate(
+    let y = try results(
       "MatMulIntegerToFloat",
       [
         a, b, Tensor(scalar: 0.5 as Float), Tensor([2, 4] as [Float]), Tensor(scalar: UInt8(1)),
@@ -94,7 +94,7 @@ private func evaluate(
   @Test func joinsUnderOneScale() throws {
     let one = try Tensor(scalar: 1 as Float)
     let zero = try Tensor(scalar: UInt8(0))
-    let y = try evaluate(
+    let y = try results(
       "QLinearConcat",
       [
         Tensor(scalar: 0.5 as Float), Tensor(scalar: UInt8(10)), Tensor([1, 2] as [UInt8]), one,
@@ -106,7 +106,7 @@ private func evaluate(
 
   @Test func quantisesRowsAlone() throws {
     let x = try Tensor([127, -1, 0, 0, 0, 0] as [Float], shape: Shape([3, 2]))
-    let y = try evaluate("QuantizeRows", domain: "ai.stacklens", [x], outputs: 2)
+    let y = try results("QuantizeRows", domain: "ai.stacklens", [x], outputs: 2)
     #expect(try y[0].elements(as: UInt8.self) == [255, 127, 128, 128, 128, 128])
     #expect(try y[1].elements(as: Float.self) == [1, 0, 0])
   }
@@ -114,7 +114,7 @@ private func evaluate(
   @Test(arguments: ["packed", "reference"]) func keepsFaultsInTheirRow(_ kernel: String) throws {
     let x = try Tensor([1, 1, 2, .nan] as [Float], shape: Shape([2, 2]))
     let b = try Tensor([1, 1] as [Int8], shape: Shape([2, 1]))
-    let y = try evaluate(
+    let y = try results(
       "QuantizedMatMul", domain: "ai.stacklens", [x, b, Tensor(scalar: 1 as Float)],
       ["rows": .int(1)], kernel: kernel)[0].elements(as: Float.self)
     #expect(y[0] == 2)
