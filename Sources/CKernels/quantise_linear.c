@@ -28,6 +28,15 @@ void slk_range_f32(const float *x, size_t n, float *least, float *largest) {
   SLK_DISPATCH(range, x, n, least, largest);
 }
 
+void slk_largest_bytes(const uint8_t *x, size_t row_stride, int is_signed, size_t rows, size_t n,
+                       uint8_t *y) {
+  SLK_DISPATCH(largest_bytes, x, row_stride, is_signed, rows, n, y);
+}
+
+int64_t slk_sum_bytes(const uint8_t *x, int is_signed, size_t n) {
+  return SLK_DISPATCH(sum_bytes, x, is_signed, n);
+}
+
 void slk_look_up_bytes(const uint8_t *x, size_t n, const uint8_t table[256], uint8_t *y) {
   for (size_t i = 0; i < n; i++) y[i] = table[x[i]];
 }

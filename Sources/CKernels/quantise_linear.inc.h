@@ -56,6 +56,36 @@ static void SLK_NAME(range)(const float *x, size_t n, float *least, float *large
   *largest = __builtin_reduce_max(high);
 }
 
+static void SLK_NAME(largest_bytes)(const uint8_t *x, size_t row_stride, int is_signed,
+                                    size_t rows, size_t n, uint8_t *y) {
+  memcpy(y, x, n);
+  for (size_t i = 1; i < rows; i++) {
+    const uint8_t *row = x + i * row_stride;
+    if (is_signed) {
+      for (size_t j = 0; j < n; j++) {
+        y[j] = (uint8_t)((int8_t)row[j] > (int8_t)y[j] ? row[j] : y[j]);
+      }
+    } else {
+      for (size_t j = 0; j < n; j++) y[j] = row[j] > y[j] ? row[j] : y[j];
+    }
+  }
+}
+
+static int64_t SLK_NAME(sum_bytes)(const uint8_t *x, int is_signed, size_t n) {
+  int64_t total = 0;
+  for (size_t begin = 0; begin < n; begin += 1 << 20) {
+    const size_t end = begin + (1 << 20) < n ? begin + (1 << 20) : n;
+    int32_t sum = 0;
+    if (is_signed) {
+      for (size_t i = begin; i < end; i++) sum += (int8_t)x[i];
+    } else {
+      for (size_t i = begin; i < end; i++) sum += x[i];
+    }
+    total += sum;
+  }
+  return total;
+}
+
 /// Both sides as floats, in chunks that stay in registers.
 SLK_INLINE float SLK_NAME(byte_value)(const uint8_t *x, int is_signed, int32_t zero) {
   return (float)((is_signed ? (int8_t)*x : *x) - zero);

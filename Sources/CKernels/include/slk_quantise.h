@@ -20,6 +20,11 @@ void slk_dequantise_bytes(const uint8_t *x, int is_signed, size_t n, float scale
                           int32_t zero_point, float *y);
 /// The least and the largest of x and 0; NaN is passed over.
 void slk_range_f32(const float *x, size_t n, float *least, float *largest);
+/// y[j] = the largest of the bytes x[i * row_stride + j], i < rows.
+void slk_largest_bytes(const uint8_t *x, size_t row_stride, int is_signed, size_t rows, size_t n,
+                       uint8_t *y);
+/// The sum of bytes.
+int64_t slk_sum_bytes(const uint8_t *x, int is_signed, size_t n);
 /// y = table[x] for bytes.
 void slk_look_up_bytes(const uint8_t *x, size_t n, const uint8_t table[256], uint8_t *y);
 /// y = saturate(round(a_factor * (a - a_zero) + b_factor * (b - b_zero)) + zero) for bytes, signed or

@@ -31,6 +31,7 @@ extension OperatorDefinition {
         guard !wantsIndices(preparation) else { return nil }
         return try SeparablePool(preparation, isMaximum: true)?.prepared
       },
+      Kernel("bytes", prepare: largestBytes),
       .reference { (preparation) throws(StackLensError) in
         switch try preparation.input(0).elementType {
         case .float64: return try maximum(Double.self, preparation, lowest: -.infinity)
@@ -61,10 +62,53 @@ extension OperatorDefinition {
         [.random(.uint8, [1, 2, 9], low: 0, high: 255)],
         ["kernel_shape": .ints([3]), "dilations": .ints([2])]),
       Sample(
+        [.random(.int8, [2, 3, 7, 6], low: -128, high: 127)],
+        ["kernel_shape": .ints([3, 2]), "strides": .ints([2, 1]), "pads": .ints([1, 1, 1, 0])]),
+      Sample(
         [.floats(1, 2, 4, 4, 4)],
         ["kernel_shape": .ints([2, 3, 2]), "auto_pad": .string("SAME_UPPER")]),
       Sample([.floats(0, 3, 4, 4)], ["kernel_shape": .ints([2, 2])]),
     ])
+
+  /// Bytes: the inputs of a run of windows laid out by taps, then the largest of each column.
+  private static func largestBytes(
+    _ preparation: Preparation
+  ) throws(StackLensError) -> PreparedKernel? {
+    let input = try preparation.input(0)
+    guard input.elementType.byteSize == 1, !wantsIndices(preparation) else { return nil }
+    let geometry = try ConvolutionGeometry.pooling(preparation, x: input.shape)
+    let (taps, pixels) = (geometry.termCount, geometry.outputPixels)
+    guard !geometry.isEmpty, taps > 0, taps < 1 << 20 else { return nil }
+    let chunk = min(pixels, max(256, (1 << 15) / taps / 256 * 256))
+    let chunks = (pixels + chunk - 1) / chunk
+    let parts = try Shape([geometry.batch * geometry.groupCount, chunks]).count
+    let slots = min(parts, preparation.threadCount == 1 ? 1 : preparation.threadCount * 2)
+    var plan = ScratchPlan()
+    let slotBytes = try Shape([taps, chunk]).count
+    let room = try plan.reserve(try Shape([slots, slotBytes]).count, of: UInt8.self)
+    let isSigned = input.elementType == .int8
+    let native = geometry.native
+    return PreparedKernel(scratchByteCount: plan.byteCount) { (run) throws(StackLensError) in
+      let x = try run.input(0).base.assumingMemoryBound(to: UInt8.self)
+      let y = run.outputs[0].base.assumingMemoryBound(to: UInt8.self)
+      let scratch = (run.scratch + room).assumingMemoryBound(to: UInt8.self)
+      run.parallel.forEach(slots) { slot in
+        let columns = scratch + slot * slotBytes
+        for part in parts * slot / slots..<parts * (slot + 1) / slots {
+          let (map, index) = part.quotientAndRemainder(dividingBy: chunks)
+          let first = index * chunk
+          let last = min(pixels, first + chunk)
+          withUnsafePointer(to: native) { native in
+            slk_convolution_columns_u8(
+              native, x + map * geometry.inputPixels, isSigned ? 0x80 : 0, columns, last - first,
+              first, last)
+          }
+          slk_largest_bytes(
+            columns, last - first, isSigned ? 1 : 0, taps, last - first, y + map * pixels + first)
+        }
+      }
+    }
+  }
 
   private static func wantsIndices(_ view: some NodeView) -> Bool {
     view.node.outputs.count > 1 && !view.node.outputs[1].isEmpty

@@ -1,4 +1,5 @@
 import Base
+import CKernels
 import Graphs
 import Tensors
 
@@ -17,6 +18,23 @@ extension OperatorDefinition {
       return [TensorType(x.elementType, try Shape(dims))]
     },
     execution: .kernels([
+      Kernel("sums") { (preparation) throws(StackLensError) in
+        guard try !preparation.flag("channels_last") else { return nil }
+        let shape = try preparation.input(0).shape
+        let maps = shape[0] * shape[1]
+        let pixels = shape.count / maps
+        let isSigned = preparation.outputs[0].elementType == .int8
+        return PreparedKernel { (run) throws(StackLensError) in
+          let x = try run.input(0).base.assumingMemoryBound(to: UInt8.self)
+          let finish = try MeanQuantization(run)
+          run.parallel.ranges(maps, grain: max(1, (1 << 15) / pixels)) { range in
+            for map in range {
+              let sum = slk_sum_bytes(x + map * pixels, isSigned ? 1 : 0, pixels)
+              finish.store(Int(sum) - finish.xZero * pixels, of: pixels, at: map)
+            }
+          }
+        }
+      },
       .reference { (preparation) throws(StackLensError) in
         let shape = try preparation.input(0).shape
         let isLast = try preparation.flag("channels_last")
@@ -29,7 +47,7 @@ extension OperatorDefinition {
           for pixel in 0..<pixels { add(start + pixel * pixelStep) }
           return pixels
         }
-      }
+      },
     ]),
     samples: [
       Sample([
@@ -105,29 +123,44 @@ extension OperatorDefinition {
     let isSigned = preparation.outputs[0].elementType == .int8
     return PreparedKernel { (run) throws(StackLensError) in
       let x = try run.input(0).base
-      let y = run.outputs[0].base
-      let xScale = Double(floatParameters(try run.input(1))[0])
-      let xZero = Int(zeroPointParameters(run.inputs[2])[0])
-      let yScale = Double(floatParameters(try run.input(3))[0])
-      let yZero = Double(zeroPointParameters(run.inputs[4])[0])
+      let finish = try MeanQuantization(run)
       let signed = x.assumingMemoryBound(to: Int8.self)
       let unsigned = x.assumingMemoryBound(to: UInt8.self)
       run.parallel.ranges(count, grain: 64) { range in
         for index in range {
           var sum = 0
           let divisor = window(index) { offset in
-            sum += (isSigned ? Int(signed[offset]) : Int(unsigned[offset])) - xZero
+            sum += (isSigned ? Int(signed[offset]) : Int(unsigned[offset])) - finish.xZero
           }
-          let mean = Double(sum) * xScale / (yScale * Double(divisor))
-          if isSigned {
-            y.assumingMemoryBound(to: Int8.self)[index] = quantizedExactly(
-              mean, zeroPoint: yZero, as: Int8.self)
-          } else {
-            y.assumingMemoryBound(to: UInt8.self)[index] = quantizedExactly(
-              mean, zeroPoint: yZero, as: UInt8.self)
-          }
+          finish.store(sum, of: divisor, at: index)
         }
       }
+    }
+  }
+}
+
+/// Turns sums of bytes less their zero point into quantised means.
+private struct MeanQuantization {
+  let xZero: Int
+  private let (xScale, yScale, yZero): (Double, Double, Double)
+  private let output: Tensor
+
+  init(_ run: Invocation) throws(StackLensError) {
+    xScale = Double(floatParameters(try run.input(1))[0])
+    xZero = Int(zeroPointParameters(run.inputs[2])[0])
+    yScale = Double(floatParameters(try run.input(3))[0])
+    yZero = Double(zeroPointParameters(run.inputs[4])[0])
+    output = run.outputs[0]
+  }
+
+  func store(_ sum: Int, of count: Int, at index: Int) {
+    let mean = Double(sum) * xScale / (yScale * Double(count))
+    if output.elementType == .int8 {
+      output.base.assumingMemoryBound(to: Int8.self)[index] = quantizedExactly(
+        mean, zeroPoint: yZero, as: Int8.self)
+    } else {
+      output.base.assumingMemoryBound(to: UInt8.self)[index] = quantizedExactly(
+        mean, zeroPoint: yZero, as: UInt8.self)
     }
   }
 }
