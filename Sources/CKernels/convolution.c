@@ -57,43 +57,8 @@ void slk_convolution_pack_f32(const slk_convolution *shape, const float *x, void
 void slk_convolution_columns_u8(const slk_convolution *shape, const uint8_t *x, uint8_t zero_point,
                                 uint8_t *columns, size_t row_stride, size_t pixel_begin,
                                 size_t pixel_end) {
-  const slk_convolution *s = shape;
-  const size_t line = s->input[2], plane = s->input[1] * line, volume = s->input[0] * plane;
-  slk_segment segments[SLK_BYTE_COLUMNS];
-  for (size_t begin = pixel_begin; begin < pixel_end; begin += SLK_BYTE_COLUMNS) {
-    const size_t width = slk_min(SLK_BYTE_COLUMNS, pixel_end - begin);
-    const size_t number = slk_cut(s, begin, width, segments);
-    uint8_t *row = columns + (begin - pixel_begin);
-    for (size_t c = 0; c < s->channels; c++) {
-      for (size_t kz = 0; kz < s->kernel[0]; kz++) {
-        for (size_t ky = 0; ky < s->kernel[1]; ky++) {
-          for (size_t kx = 0; kx < s->kernel[2]; kx++, row += row_stride) {
-            for (size_t i = 0; i < number; i++) {
-              const slk_segment *part = &segments[i];
-              uint8_t *out = row + part->at;
-              const ptrdiff_t z = (ptrdiff_t)(part->z * s->stride[0] + kz * s->dilation[0]) - s->pad[0];
-              const ptrdiff_t y = (ptrdiff_t)(part->y * s->stride[1] + ky * s->dilation[1]) - s->pad[1];
-              const ptrdiff_t start =
-                  (ptrdiff_t)(part->x * s->stride[2] + kx * s->dilation[2]) - s->pad[2];
-              size_t low = 0, high = 0;
-              if ((size_t)z < s->input[0] && (size_t)y < s->input[1]) {
-                slk_inside(start, s->stride[2], line, part->count, &low, &high);
-              }
-              if (high < part->count) memset(out + high, zero_point, part->count - high);
-              if (low) memset(out, zero_point, low);
-              if (low == high) continue;
-              const uint8_t *from = x + c * volume + (size_t)z * plane + (size_t)y * line + start;
-              if (s->stride[2] == 1) {
-                memcpy(out + low, from + low, high - low);
-              } else {
-                for (size_t j = low; j < high; j++) out[j] = from[j * s->stride[2]];
-              }
-            }
-          }
-        }
-      }
-    }
-  }
+  SLK_DISPATCH(convolution_columns, shape, x, zero_point, columns, row_stride, pixel_begin,
+               pixel_end);
 }
 
 void slk_convolution_fold_f32(const slk_convolution *shape, const float *columns, float bias,

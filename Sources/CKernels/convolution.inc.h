@@ -198,3 +198,55 @@ static void SLK_NAME(convolution_combine)(const uint8_t *columns, size_t row_str
     }
   }
 }
+
+/// `count` bytes, of which those in [low, high) come from `stride` apart and the others are `fill`.
+SLK_INLINE void SLK_NAME(byte_line)(uint8_t *out, const uint8_t *from, size_t stride, size_t count,
+                                    size_t low, size_t high, uint8_t fill) {
+#if defined(SLK_IS_AVX512)
+  if (stride == 1 && count <= 64) {
+    const __mmask64 all = _bzhi_u64(~0ull, (unsigned)count);
+    const __mmask64 inside = _bzhi_u64(~0ull, (unsigned)high) & ~_bzhi_u64(~0ull, (unsigned)low);
+    const __m512i rest = _mm512_set1_epi8((char)fill);
+    _mm512_mask_storeu_epi8(out, all, _mm512_mask_loadu_epi8(rest, inside, from));
+    return;
+  }
+#endif
+  if (high < count) memset(out + high, fill, count - high);
+  if (low) memset(out, fill, low);
+  if (stride == 1 && low < high) memcpy(out + low, from + low, high - low);
+  for (size_t j = low; stride != 1 && j < high; j++) out[j] = from[j * stride];
+}
+
+static void SLK_NAME(convolution_columns)(const slk_convolution *s, const uint8_t *x, uint8_t fill,
+                                          uint8_t *columns, size_t row_stride, size_t pixel_begin,
+                                          size_t pixel_end) {
+  const size_t line = s->input[2], plane = s->input[1] * line, volume = s->input[0] * plane;
+  const size_t taps = s->kernel[0] * s->kernel[1] * s->kernel[2];
+  slk_segment segments[SLK_BYTE_COLUMNS];
+  for (size_t begin = pixel_begin; begin < pixel_end; begin += SLK_BYTE_COLUMNS) {
+    const size_t width = slk_min(SLK_BYTE_COLUMNS, pixel_end - begin);
+    const size_t number = slk_cut(s, begin, width, segments);
+    for (size_t tap = 0; tap < taps; tap++) {
+      const size_t kx = tap % s->kernel[2], ky = tap / s->kernel[2] % s->kernel[1];
+      const size_t kz = tap / s->kernel[2] / s->kernel[1];
+      for (size_t i = 0; i < number; i++) {
+        const slk_segment *part = &segments[i];
+        const ptrdiff_t z = (ptrdiff_t)(part->z * s->stride[0] + kz * s->dilation[0]) - s->pad[0];
+        const ptrdiff_t y = (ptrdiff_t)(part->y * s->stride[1] + ky * s->dilation[1]) - s->pad[1];
+        const ptrdiff_t start =
+            (ptrdiff_t)(part->x * s->stride[2] + kx * s->dilation[2]) - s->pad[2];
+        const bool is_inside = (size_t)z < s->input[0] && (size_t)y < s->input[1];
+        size_t low = 0, high = 0;
+        if (is_inside) slk_inside(start, s->stride[2], line, part->count, &low, &high);
+        const uint8_t *from = x;
+        if (low < high) from += z * (ptrdiff_t)plane + y * (ptrdiff_t)line + start;
+        uint8_t *out = columns + (begin - pixel_begin) + tap * row_stride + part->at;
+        for (size_t c = 0; c < s->channels; c++) {
+          SLK_NAME(byte_line)(out, from, s->stride[2], part->count, low, high, fill);
+          out += taps * row_stride;
+          from += volume;
+        }
+      }
+    }
+  }
+}
