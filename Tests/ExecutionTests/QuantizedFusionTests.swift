@@ -113,7 +113,7 @@ struct QuantizedFusionTests {
     let operators = try expectSameAtAllLevels(
       g.graph, ["x": numbers.tensor(.float32, [1, 3, 8, 8], low: -2, high: 2)], tolerance: 0.02)
     #expect(
-      operators == [
+      operators.filter { $0 != "Identity" } == [
         "QuantizeLinear", "QLinearConv", "MaxPool", "ByteTable", "QLinearAdd",
         "QLinearGlobalAveragePool", "Flatten", "QuantizedMatMul",
       ])
@@ -150,7 +150,7 @@ struct QuantizedFusionTests {
           : g.add("MatMul", [x, weight]) + bias, "y")
       let operators = try expectSameAtAllLevels(
         g.graph, ["x": numbers.tensor(.float32, [3, 40], low: -1, high: 1)], tolerance: 1e-5)
-      #expect(operators == ["MatMulNBits"])
+      #expect(operators.filter { $0 != "Identity" } == ["MatMulNBits"])
     }
   }
 

@@ -30,7 +30,7 @@ extension Transform {
       }
       var activation = "none"
       if let next = index.onlyReader(of: last.name), next.node.domain.isEmpty,
-        let name = activationName(next.node)
+        let name = activationName(next.node, index)
       {
         activation = name
         last = (next.index, next.node.outputs[0])

@@ -168,7 +168,7 @@ private struct IntegerProductMatch {
 
   mutating func takeActivation() {
     guard let next = index.onlyReader(of: last.name), next.node.domain.isEmpty,
-      let name = Transform.activationName(next.node)
+      let name = Transform.activationName(next.node, index)
     else { return }
     activation = name
     take(next)

@@ -186,7 +186,7 @@ private struct QuantizedMatch {
     }
     var activation = "none"
     if let next = index.onlyReader(of: last.name), next.node.domain.isEmpty,
-      let name = Transform.activationName(next.node)
+      let name = Transform.activationName(next.node, index)
     {
       activation = name
       last = (next.index, next.node.outputs[0])

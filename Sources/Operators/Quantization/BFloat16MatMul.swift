@@ -92,7 +92,7 @@ extension OperatorDefinition {
       var epilogue = slk_epilogue_none()
       epilogue.bias = run.inputs.count > 2 ? run.inputs[2].map { UnsafePointer($0.floats) } : nil
       epilogue.activation = activation.code
-      epilogue.activation_p = 1
+      (epilogue.activation_p, epilogue.activation_q) = activation.parameters
       if run.inputs.count > 3, let residual = run.inputs[3] {
         epilogue.residual = UnsafePointer(residual.floats)
         (epilogue.residual_row_stride, epilogue.residual_column_stride) = (n, 1)

@@ -274,7 +274,7 @@ private struct QuantizedProduct: Sendable {
     var epilogue = slk_epilogue_none()
     epilogue.bias = optional(6).map { UnsafePointer($0.floats) }
     epilogue.activation = activation.code
-    epilogue.activation_p = 1
+    (epilogue.activation_p, epilogue.activation_q) = activation.parameters
     if let residual = optional(7) {
       epilogue.residual = UnsafePointer(residual.floats)
       epilogue.residual_row_stride = n
