@@ -295,6 +295,39 @@ def test_lstm(random: np.random.Generator, direction: str, columns: bool) -> Non
     assert_numbers(pairs, 0.05)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("mask", ["none", "counts", "keys"])
+@pytest.mark.parametrize("columns", [False, True])
+def test_attention(random: np.random.Generator, kind: str, mask: str, columns: bool) -> None:
+    batch, length, width, heads = 2, 5, 8, 2
+    shape = (3 * width,) if columns else ()
+    masks = {
+        "none": None, "counts": np.array([5, 3], np.int32),
+        "keys": (np.arange(length) < [[5], [2]]).astype(np.int32),
+    }
+    inputs: Arrays = [
+        integers(random, "uint8", batch, length, width), integers(random, kind, width, 3 * width),
+        floats(random, 3 * width), scale(random), np.asarray(scale(random, *shape)), masks[mask],
+        zero(random, "uint8"), np.asarray(zero(random, kind, *shape)),
+    ]
+    pairs = both("QAttention", inputs, {1, 2, 3, 4, 6, 7}, num_heads=heads)
+    assert_numbers(pairs, 2e-5)
+
+
+@pytest.mark.parametrize("causal", [0, 1])
+def test_attention_with_a_past(random: np.random.Generator, causal: int) -> None:
+    inputs: Arrays = [
+        integers(random, "uint8", 1, 3, 8), integers(random, "int8", 8, 24), floats(random, 24),
+        scale(random), scale(random), None, zero(random, "uint8"), np.int8(0),
+        floats(random, 2, 1, 2, 4, 4),
+    ]
+    inputs = [None if value is None else np.asarray(value) for value in inputs]
+    pairs = both(
+        "QAttention", inputs, {1, 2, 3, 4, 6, 7}, 2, num_heads=2, unidirectional=causal
+    )
+    assert_numbers(pairs, 2e-5)
+
+
 @pytest.mark.parametrize("has_mask", [False, True])
 def test_embedding(random: np.random.Generator, has_mask: bool) -> None:
     kind, width = "uint8", 8

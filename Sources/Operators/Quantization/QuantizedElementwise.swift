@@ -12,7 +12,7 @@ extension OperatorTable {
     .qLinearLeakyRelu, .qLinearSoftmax, .qLinearReduceMean, .qLinearConcat, .qLinearWhere,
     .contribQLinearConv, .qEmbedLayerNormalization, .matMulNBits, .matMulBnb4,
     .gatherBlockQuantized, .quantizedMatMul, .quantizeRows, .byteTable,
-    .bfloat16MatMul,
+    .bfloat16MatMul, .qAttention,
   ]
 }
 

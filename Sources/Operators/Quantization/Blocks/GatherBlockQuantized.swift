@@ -7,7 +7,7 @@ extension OperatorDefinition {
   /// each block along `quantize_axis`. Codes are int4 or uint4, or lie in uint8, packed along the last axis
   /// from the low bits up. An index outside the table gives zeros.
   static let gatherBlockQuantized = OperatorDefinition(
-    "GatherBlockQuantized", domain: contribDomain, versions: [1], inputs: 3...4,
+    "GatherBlockQuantized", domain: runtimeDomain, versions: [1], inputs: 3...4,
     attributes: [
       .int("bits", default: 4), .int("block_size", default: 128), .int("gather_axis", default: 0),
       .int("quantize_axis", default: 1),

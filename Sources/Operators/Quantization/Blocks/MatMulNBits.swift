@@ -11,7 +11,7 @@ extension OperatorDefinition {
   ///
   /// At accuracy level 4 A is rounded to 8 bits, block by block, where W has 4.
   static let matMulNBits = OperatorDefinition(
-    "MatMulNBits", domain: contribDomain, versions: [1], inputs: 3...6,
+    "MatMulNBits", domain: runtimeDomain, versions: [1], inputs: 3...6,
     attributes: [
       .required("K", .int), .required("N", .int), .required("block_size", .int),
       .int("bits", default: 4), .int("accuracy_level", default: 0),
@@ -87,7 +87,7 @@ extension OperatorDefinition {
   /// (`quant_type` 0) or NF4 (1), times the largest magnitude of their block. Blocks run over W [N, K]
   /// row by row.
   static let matMulBnb4 = OperatorDefinition(
-    "MatMulBnb4", domain: contribDomain, versions: [1], inputs: 3...3,
+    "MatMulBnb4", domain: runtimeDomain, versions: [1], inputs: 3...3,
     attributes: [
       .required("K", .int), .required("N", .int), .required("block_size", .int),
       .required("quant_type", .int), .int("training_mode", default: 0), .int("transB", default: 1),

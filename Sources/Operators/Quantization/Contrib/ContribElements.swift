@@ -12,7 +12,7 @@ extension OperatorDefinition {
   /// An operator that the standard took over as it was.
   private static func renamed(_ name: String, samples: [Sample]) -> OperatorDefinition {
     OperatorDefinition(
-      composing: name, domain: contribDomain, versions: [1], inputs: 2...3,
+      composing: name, domain: runtimeDomain, versions: [1], inputs: 2...3,
       attributes: [.optional("axis", .int)],
       samples: samples
     ) { (node, opset, rewriter) throws(StackLensError) in
@@ -31,7 +31,7 @@ extension OperatorDefinition {
     _ name: String, _ operation: String, _ attributes: [AttributeSpec] = []
   ) -> OperatorDefinition {
     OperatorDefinition(
-      composing: name, domain: contribDomain, versions: [1], inputs: 4...5, attributes: attributes,
+      composing: name, domain: runtimeDomain, versions: [1], inputs: 4...5, attributes: attributes,
       samples: [
         Sample([.bytes(2, 3), .scale(), .zero(), .scale(), .zero()]),
         Sample([.signedBytes(2, 0), .scale(), .absent, .scale()]),
@@ -46,7 +46,7 @@ extension OperatorDefinition {
   /// Softmax of quantised values, quantised. `opset` says whose Softmax is meant: before 13 all axes
   /// from `axis` on count as one.
   static let qLinearSoftmax = OperatorDefinition(
-    composing: "QLinearSoftmax", domain: contribDomain, versions: [1], inputs: 5...5,
+    composing: "QLinearSoftmax", domain: runtimeDomain, versions: [1], inputs: 5...5,
     attributes: [.optional("axis", .int), .required("opset", .int)],
     samples: [
       Sample(
@@ -71,7 +71,7 @@ extension OperatorDefinition {
 
   /// The mean over axes of quantised values, quantised.
   static let qLinearReduceMean = OperatorDefinition(
-    composing: "QLinearReduceMean", domain: contribDomain, versions: [1], inputs: 4...5,
+    composing: "QLinearReduceMean", domain: runtimeDomain, versions: [1], inputs: 4...5,
     attributes: [.required("axes", .ints), .required("keepdims", .int)],
     samples: [
       Sample(
@@ -110,7 +110,7 @@ extension OperatorDefinition {
   /// Joins quantised tensors, each brought to the scale and zero point of the result first. Inputs: y scale,
   /// y zero point, then a tensor with its scale and zero point at a time.
   static let qLinearConcat = OperatorDefinition(
-    composing: "QLinearConcat", domain: contribDomain, versions: [1], inputs: 5...Int(Int32.max),
+    composing: "QLinearConcat", domain: runtimeDomain, versions: [1], inputs: 5...Int(Int32.max),
     attributes: [.required("axis", .int)],
     samples: [
       Sample(
@@ -138,7 +138,7 @@ extension OperatorDefinition {
   /// x where the condition holds, else y, of quantised tensors, both brought to the scale and zero
   /// point of the result.
   static let qLinearWhere = OperatorDefinition(
-    composing: "QLinearWhere", domain: contribDomain, versions: [1], inputs: 9...9,
+    composing: "QLinearWhere", domain: runtimeDomain, versions: [1], inputs: 9...9,
     samples: [
       Sample([
         .random(.bool, [2, 3], low: 0, high: 2), .bytes(2, 3), .scale(), .zero(), .bytes(3),
@@ -164,7 +164,7 @@ extension OperatorDefinition {
 
   /// QLinearConv of the standard, with the channels last if `channels_last` says so.
   static let contribQLinearConv = OperatorDefinition(
-    composing: "QLinearConv", domain: contribDomain, versions: [1], inputs: 8...9,
+    composing: "QLinearConv", domain: runtimeDomain, versions: [1], inputs: 8...9,
     attributes: convolutionAttributes + [.int("channels_last", default: 0)],
     samples: [
       Sample(
@@ -195,7 +195,7 @@ extension OperatorDefinition {
   /// The embedding layer of an encoder with quantised tables: the sum of the rows for the words,
   /// their places and their segments, normalised; and how many words each text has.
   static let qEmbedLayerNormalization = OperatorDefinition(
-    composing: "QEmbedLayerNormalization", domain: contribDomain, versions: [1], inputs: 18...18,
+    composing: "QEmbedLayerNormalization", domain: runtimeDomain, versions: [1], inputs: 18...18,
     outputs: 1...2,
     attributes: [.float("epsilon", default: 1e-12)],
     samples: [

@@ -2,9 +2,6 @@ import Base
 import Graphs
 import Tensors
 
-/// The domain of the operators that ONNX Runtime's optimiser and quantiser write.
-let contribDomain = "com.microsoft"
-
 extension Decomposition {
   /// The numbers that a quantised tensor stands for. An empty zero point is 0.
   mutating func dequantized(

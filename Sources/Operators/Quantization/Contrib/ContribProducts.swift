@@ -6,7 +6,7 @@ extension OperatorDefinition {
   /// A · B where A is quantised on the way, with one scale and zero point for all of it, and B is
   /// quantised already.
   static let dynamicQuantizeMatMul = OperatorDefinition(
-    composing: "DynamicQuantizeMatMul", domain: contribDomain, versions: [1], inputs: 3...5,
+    composing: "DynamicQuantizeMatMul", domain: runtimeDomain, versions: [1], inputs: 3...5,
     samples: [
       Sample([.floats(2, 3, 4), .signedBytes(4, 5), .scale(5)]),
       Sample([.floats(3, 4), .bytes(4, 5), .scale(), .zero(), .floats(5)]),
@@ -23,7 +23,7 @@ extension OperatorDefinition {
 
   /// The product of quantised A and B as numbers, plus a bias.
   static let matMulIntegerToFloat = OperatorDefinition(
-    composing: "MatMulIntegerToFloat", domain: contribDomain, versions: [1], inputs: 4...7,
+    composing: "MatMulIntegerToFloat", domain: runtimeDomain, versions: [1], inputs: 4...7,
     samples: [
       Sample([.bytes(2, 3, 4), .signedBytes(4, 5), .scale(), .scale(5), .zero()]),
       Sample([.bytes(3, 4), .bytes(4, 5), .scale(1), .scale(), .absent, .zero(5), .floats(5)]),
@@ -55,7 +55,7 @@ extension OperatorDefinition {
 
   /// alpha A' B' + C of quantised matrices, quantised where a scale for the result is given.
   static let qGemm = OperatorDefinition(
-    composing: "QGemm", domain: contribDomain, versions: [1], inputs: 6...9,
+    composing: "QGemm", domain: runtimeDomain, versions: [1], inputs: 6...9,
     attributes: [
       .int("transA", default: 0), .int("transB", default: 0), .float("alpha", default: 1),
     ],
@@ -99,7 +99,7 @@ extension OperatorDefinition {
   /// A long short-term memory whose weights are quantised: [directions, inputs, 4 hidden], with a
   /// scale for each direction or for each of its columns.
   static let dynamicQuantizeLSTM = OperatorDefinition(
-    composing: "DynamicQuantizeLSTM", domain: contribDomain, versions: [1], inputs: 12...12,
+    composing: "DynamicQuantizeLSTM", domain: runtimeDomain, versions: [1], inputs: 12...12,
     outputs: 0...3,
     attributes: [
       .optional("activation_alpha", .floats), .optional("activation_beta", .floats),
