@@ -247,6 +247,16 @@ sl_status sl_model_encode(const sl_model *model, int32_t opset, sl_buffer **out_
 sl_status sl_model_check(const sl_model *model);
 /** A readable listing of the graph. */
 sl_status sl_model_describe(const sl_model *model, sl_buffer **out_text);
+/** A model with the types of all inner values written down as far as they follow from its inputs:
+ *  element types, ranks, extents by number, by the names of the model's dimensions ("2*batch + 1")
+ *  or by a name of their own where several values share one.
+ *  @return SL_TYPE_MISMATCH or SL_SHAPE_MISMATCH naming the node, where what follows contradicts
+ *          what the model declares. */
+sl_status sl_model_infer(const sl_model *model, sl_model **out_model);
+/** The types of all values as JSON: an object by name; each value has "kind" ("tensor", "sequence",
+ *  "map", "optional" or "unknown"), "type" (of the elements, an sl_type) and "dims" (null, or a list
+ *  of numbers, names and nulls). Values of graphs inside are called "node.attribute/name". */
+sl_status sl_model_value_types(const sl_model *model, sl_buffer **out_json);
 /** The value of a metadata entry. SL_INVALID_ARGUMENT when there is none of that key. */
 sl_status sl_model_metadata(const sl_model *model, const char *key, sl_buffer **out_text);
 void sl_model_release(sl_model *model);
@@ -396,6 +406,10 @@ size_t sl_op_count(void);
 /** Name and domain of the operator at `index`, lent for ever; NULL past the end. */
 const char *sl_op_name(size_t index);
 const char *sl_op_domain(size_t index);
+
+/** What the table says of the operator at `index`, as JSON: name, domain, versions, counts of inputs
+ *  and outputs, attributes, kernels, samples. */
+sl_status sl_op_describe(size_t index, sl_buffer **out_json);
 
 /* ---- Text --------------------------------------------------------------------------------- */
 

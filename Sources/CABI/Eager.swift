@@ -161,6 +161,19 @@ public func sl_op_domain(_ index: Int) -> UnsafePointer<CChar>! {
   OperatorNames.all.indices.contains(index) ? OperatorNames.all[index].domain : nil
 }
 
+@_cdecl("sl_op_describe") @implementation
+public func sl_op_describe(
+  _ index: Int, _ outJSON: UnsafeMutablePointer<OpaquePointer?>?
+) -> sl_status {
+  boundary { () throws(StackLensError) in
+    let out = try required(outJSON, "out_json")
+    guard OperatorTable.all.indices.contains(index) else {
+      throw .invalidArgument("operator \(index) is outside [0, \(OperatorTable.all.count))")
+    }
+    out.pointee = Handles.create(try ByteBuffer(OperatorTable.all[index].described().encoded()))
+  }
+}
+
 /// Names lent to C for the life of the process.
 private enum OperatorNames {
   struct Entry: @unchecked Sendable {  // never written or freed

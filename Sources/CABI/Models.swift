@@ -2,6 +2,7 @@ import Base
 import CStackLens
 import Exchange
 import Graphs
+import Operators
 
 typealias ModelBox = Box<Model>
 
@@ -87,7 +88,31 @@ public func sl_model_describe(
   boundary { () throws(StackLensError) in
     let model = try model(handle)
     let out = try required(outText, "out_text")
-    out.pointee = Handles.create(try ByteBuffer(model.graph.listing().utf8))
+    out.pointee = Handles.create(try ByteBuffer(model.graph.typed().listing().utf8))
+  }
+}
+
+@_cdecl("sl_model_infer") @implementation
+public func sl_model_infer(
+  _ handle: OpaquePointer?, _ outModel: UnsafeMutablePointer<OpaquePointer?>?
+) -> sl_status {
+  boundary { () throws(StackLensError) in
+    var model = try model(handle)
+    let out = try required(outModel, "out_model")
+    try model.graph.verifyTypes()
+    model.graph = model.graph.typed()
+    out.pointee = Handles.create(ModelBox(model))
+  }
+}
+
+@_cdecl("sl_model_value_types") @implementation
+public func sl_model_value_types(
+  _ handle: OpaquePointer?, _ outJSON: UnsafeMutablePointer<OpaquePointer?>?
+) -> sl_status {
+  boundary { () throws(StackLensError) in
+    let model = try model(handle)
+    let out = try required(outJSON, "out_json")
+    out.pointee = Handles.create(try ByteBuffer(GraphTypes(of: model.graph).json(model.graph)))
   }
 }
 

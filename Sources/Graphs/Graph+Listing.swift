@@ -11,8 +11,12 @@ extension Graph {
       lines.append(
         "\(margin)  constant \(constant.name): \(tensor.elementType.name)\(tensor.shape)")
     }
+    var types: [String: ValueType] = [:]
+    for info in valueInfo { types[info.name] = info.type }
     for node in nodes {
-      let outputs = node.outputs.map { $0.isEmpty ? "_" : $0 }.joined(separator: ", ")
+      let outputs = node.outputs.map { name in
+        name.isEmpty ? "_" : types[name].map { "\(name): \($0)" } ?? name
+      }.joined(separator: ", ")
       let inputs = node.inputs.map { $0.isEmpty ? "_" : $0 }.joined(separator: ", ")
       let operation = node.domain.isEmpty ? node.opType : "\(node.domain).\(node.opType)"
       let settings = node.attributes.keys.sorted().compactMap { key in

@@ -50,6 +50,7 @@ public struct AttributeSpec: Sendable {
 public struct OperatorDefinition: Sendable {
   public typealias Infer = @Sendable (Inference) throws(StackLensError) -> [TensorType]
   public typealias ValueOfTypes = @Sendable (Inference) throws(StackLensError) -> [Tensor]
+  public typealias Outline = @Sendable (Outlining) throws(StackLensError) -> [AbstractValue]
   public typealias Convert =
     @Sendable (Node, _ opset: Int, inout Rewriter) throws(StackLensError) -> [Node]
   public typealias Expand =
@@ -73,6 +74,9 @@ public struct OperatorDefinition: Sendable {
   public let execution: Execution
   /// Outputs that follow from the input types alone (Shape, Size); nil otherwise.
   public let valueOfTypes: ValueOfTypes?
+  /// What is known of the outputs before a run, for operators that make their outputs themselves;
+  /// nil: found by running the operator on zeros.
+  public let outline: Outline?
   /// Random or stateful: never folded, never shared between equal nodes.
   public let isDeterministic: Bool
   /// Turns a node written for `opset` into nodes of the newest form. Nil: all forms read alike.
@@ -93,7 +97,7 @@ public struct OperatorDefinition: Sendable {
     outputs: ClosedRange<Int> = 1...1, attributes: [AttributeSpec] = [],
     nameAttributes: [String] = [],
     infer: @escaping Infer, execution: Execution, valueOfTypes: ValueOfTypes? = nil,
-    isDeterministic: Bool = true, oldestRead: Int? = nil,
+    outline: Outline? = nil, isDeterministic: Bool = true, oldestRead: Int? = nil,
     lift: Convert? = nil, lower: Convert? = nil, expand: Expand? = nil,
     gradient: GradientRule? = nil, samples: [Sample] = []
   ) {
@@ -108,6 +112,7 @@ public struct OperatorDefinition: Sendable {
     self.infer = infer
     self.execution = execution
     self.valueOfTypes = valueOfTypes
+    self.outline = outline
     self.isDeterministic = isDeterministic
     self.lift = lift
     self.lower = lower

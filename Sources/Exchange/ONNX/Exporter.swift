@@ -12,6 +12,8 @@ final class Exporter {
   private var usedDomains: Set<String> = [""]
   /// Names of the main graph that training graphs read.
   private var readElsewhere: Set<String> = []
+  /// What follows for the values of the model; only some conversions ask.
+  private lazy var types = GraphTypes(of: model.graph)
 
   /// - Parameter allowsOwnOperators: whether operators of the domain `ai.stacklens`, which no other
   ///   runtime knows, may be written.
@@ -198,7 +200,8 @@ final class Exporter {
   private func rewriter(_ node: Node, _ scope: NameScope) -> Rewriter {
     Rewriter(
       prefix: node.outputs.first { !$0.isEmpty } ?? node.opType,
-      constants: { scope.constant($0) }, types: { scope.type($0) },
+      constants: { scope.constant($0) },
+      types: { [self] in scope.type($0) ?? types.type(of: $0) },
       isTaken: { [self] in taken.contains($0) })
   }
 

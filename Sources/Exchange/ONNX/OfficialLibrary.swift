@@ -56,13 +56,14 @@ public enum ModelCheck: Sendable, Equatable {
 }
 
 extension Model {
-  /// Checks the model as it would be written: structure, operators and what the opset allows, then
-  /// the official checker over the bytes in memory where it knows the opset.
+  /// Checks the model as it would be written: structure, operators, what the opset allows and the
+  /// declared types against those that follow from the inputs; then the official checker over the bytes in memory where it knows the opset.
   /// - Parameter opset: the opset to write for, 17 if nil.
   /// - Throws: `.formatError` or `.unsupported` with the reason, naming the node where there is one.
   @discardableResult
   public func check(opset: Int? = nil) throws(StackLensError) -> ModelCheck {
     let bytes = try ONNX.encode(self, opset: opset)
+    try graph.verifyTypes()
     let library: OfficialLibrary
     do throws(StackLensError) { library = try OfficialLibrary.open() } catch {
       return .ownOnly(reason: error.message)

@@ -13,6 +13,29 @@ extension OperatorDefinition {
       let name = try context.condition(0) ? "then_branch" : "else_branch"
       return try context.run(name, [], outputs: context.node.outputs.count)
     },
+    outline: { (context) throws(StackLensError) in
+      let then = context.subgraph("then_branch", [])
+      let other = context.subgraph("else_branch", [])
+      guard then.count == other.count else {
+        throw .invalidArgument(
+          "then_branch has \(then.count) outputs, else_branch \(other.count)")
+      }
+      if let value = context.value(0), value.elementType == .bool, value.count == 1 {
+        return value.base.load(as: UInt8.self) != 0 ? then : other
+      }
+      var outputs: [AbstractValue] = []
+      for index in then.indices {
+        var (left, right) = (then[index], other[index])
+        // A branch that cannot be followed may be one that never runs.
+        if case .unknown = left {
+          left = right.rankless
+        } else if case .unknown = right {
+          right = left.rankless
+        }
+        outputs.append(try context.join(left, right, "\(index)"))
+      }
+      return outputs
+    },
     samples: [
       Sample([.flag(true)], branches), Sample([.flag(false)], branches),
     ])

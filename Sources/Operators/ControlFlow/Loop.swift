@@ -50,6 +50,25 @@ extension OperatorDefinition {
       }
       return outputs
     },
+    outline: { (context) throws(StackLensError) in
+      let starts = try (2..<max(2, context.inputs.count)).map { (index) throws(StackLensError) in
+        try context.input(index)
+      }
+      let fixed: [AbstractValue] = [
+        try .tensor(.int64, []), try .tensor(.bool, []),
+      ]
+      let (states, values) = try context.carried(starts, "body", before: fixed, skipping: 1)
+      var rounds = context.extent("rounds")
+      // Without a condition the count alone decides.
+      if !context.hasInput(1), let count = context.value(0), count.count == 1 {
+        rounds = max(0, try count.integers()[0])
+      }
+      var outputs = states
+      for value in values.dropFirst(1 + states.count) {
+        outputs.append(try value.stacked(rounds, axis: 0))
+      }
+      return outputs
+    },
     samples: [
       Sample([.scalarIndex(3), .flag(true), .floats(2)], ["body": .graph(body)], outputs: 2),
       Sample([.scalarIndex(0), .absent, .floats(2)], ["body": .graph(body)], outputs: 2),

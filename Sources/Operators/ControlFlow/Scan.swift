@@ -75,6 +75,37 @@ extension OperatorDefinition {
       }
       return outputs
     },
+    outline: { (context) throws(StackLensError) in
+      let scanned = try context.int("num_scan_inputs")
+      let stateCount = scanned >= 1 ? context.inputs.count - scanned : -1
+      guard stateCount >= 0 else {
+        throw .invalidArgument("\(scanned) of \(context.inputs.count) inputs are scanned")
+      }
+      let inputAxes = try list(context, "scan_input_axes", scanned)
+      var rounds = context.extent("rounds")
+      var slices: [AbstractValue] = []
+      for index in 0..<scanned {
+        let input = try context.input(stateCount + index)
+        guard let type = input.type else {
+          slices.append(input.elementType.map { .elements($0) } ?? .unknown)
+          continue
+        }
+        var dims = type.shape.dims
+        rounds = dims.remove(at: try type.shape.axis(inputAxes[index]))
+        slices.append(try .tensor(type.elementType, dims))
+      }
+      let starts = try (0..<stateCount).map { (index) throws(StackLensError) in
+        try context.input(index)
+      }
+      let (states, values) = try context.carried(starts, "body", after: slices)
+      let stacks = values.dropFirst(stateCount)
+      let outputAxes = try list(context, "scan_output_axes", stacks.count)
+      var outputs = states
+      for (value, axis) in zip(stacks, outputAxes) {
+        outputs.append(try value.stacked(rounds, axis: axis))
+      }
+      return outputs
+    },
     lift: { (node, opset, rewriter) throws(StackLensError) in
       opset < 9 ? [try batchedScan(node, &rewriter)] : [node]
     },
@@ -98,7 +129,7 @@ extension OperatorDefinition {
 
 /// An attribute with one integer for each input or output, zeros by default.
 private func list(
-  _ context: Evaluation, _ name: String, _ count: Int
+  _ context: some NodeView, _ name: String, _ count: Int
 ) throws(StackLensError) -> [Int] {
   guard let values = try context.ints(name) else { return [Int](repeating: 0, count: count) }
   guard values.count == count else {

@@ -25,6 +25,12 @@ extension OperatorDefinition {
       let image = try Image(encoded: UnsafeRawBufferPointer(start: x.base, count: x.count))
       return [.tensor(try layout.tensor(image))]
     },
+    outline: { (context) throws(StackLensError) in
+      let channels = try context.string("pixel_format") == "Grayscale" ? 1 : 3
+      return [
+        try .tensor(.uint8, [context.extent("height"), context.extent("width"), channels])
+      ]
+    },
     samples: [
       Sample([.tensor { () throws(StackLensError) in try Tensor(Array("P3 1 1 9 3 6 9".utf8)) }]),
       Sample(

@@ -54,6 +54,9 @@ extension OperatorDefinition {
       }
       return [.tensor(try Tensor(rows, shape: try Shape([rows.count / 3, 3])))]
     },
+    outline: { (context) throws(StackLensError) in
+      [try .tensor(.int64, [context.extent("count"), 3])]
+    },
     samples: [
       Sample([
         .random(.float32, [1, 6, 4], low: 0, high: 1),

@@ -22,6 +22,11 @@ extension OperatorDefinition {
       }
       return [.tensor(result)]
     },
+    outline: { (context) throws(StackLensError) in
+      let count = context.extent("count")
+      let rank = try context.input(0).type?.rank
+      return [try .tensor(.int64, [rank ?? context.extent("rank"), count])]
+    },
     gradient: .zero,
     samples: [
       Sample([.indices([[1, 0], [0, 3]])]), Sample([.floats(2, 3)]), Sample([.scalarIndex(0)]),
@@ -58,6 +63,17 @@ extension OperatorDefinition {
             blockStride: extent * inner, runLength: inner, parallel: context.parallel))
       }
       return [.tensor(result)]
+    },
+    outline: { (context) throws(StackLensError) in
+      let input = try context.input(0)
+      let count = context.extent("count")
+      guard let type = input.type, context.has("axis") else {
+        guard let elementType = input.elementType else { return [.unknown] }
+        return [context.has("axis") ? .elements(elementType) : try .tensor(elementType, [count])]
+      }
+      var dims = type.shape.dims
+      dims[try context.axis("axis", rank: type.rank)] = count
+      return [try .tensor(type.elementType, dims)]
     },
     samples: [
       Sample([.floats(3, 2), .flags([false, true, true])], ["axis": .int(0)]),

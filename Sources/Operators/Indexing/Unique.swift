@@ -40,6 +40,27 @@ extension OperatorDefinition {
       }
       return Array(outputs.prefix(max(context.node.outputs.count, 1)))
     },
+    outline: { (context) throws(StackLensError) in
+      let input = try context.input(0)
+      guard let elementType = input.elementType else { return [.unknown] }
+      let count = context.extent("count")
+      var values = AbstractValue.elements(elementType)
+      var members = context.extent("members")
+      if let type = input.type, context.has("axis") {
+        var dims = type.shape.dims
+        let axis = try context.axis("axis", rank: type.rank)
+        members = dims[axis]
+        dims[axis] = count
+        values = try .tensor(elementType, dims)
+      } else if !context.has("axis") {
+        members = input.type?.shape.count ?? members
+        values = try .tensor(elementType, [count])
+      }
+      return [
+        values, try .tensor(.int64, [count]), try .tensor(.int64, [members]),
+        try .tensor(.int64, [count]),
+      ]
+    },
     samples: [
       Sample([.ints([2, 1, 1, 3, 4, 3])], outputs: 4),
       Sample([.indices([[1, 0, 0], [1, 0, 0], [2, 3, 4]])], ["axis": .int(0)], outputs: 4),

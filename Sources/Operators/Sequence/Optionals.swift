@@ -10,6 +10,13 @@ extension OperatorDefinition {
     execution: .evaluate { (context) throws(StackLensError) in
       [context.hasInput(0) ? try context.value(0) : .none]
     },
+    outline: { (context) throws(StackLensError) in
+      guard !context.hasInput(0) else { return [.optional(try context.input(0))] }
+      guard case .type(let type)? = context.node.attributes["type"] else {
+        return [.optional(.unknown)]
+      }
+      return [.optional(context.declared(type, "content"))]
+    },
     samples: [
       Sample([.floats(2)]),
       Sample([], ["type": .type(.tensor(.float32, nil))]),
@@ -23,6 +30,11 @@ extension OperatorDefinition {
       let value = try context.value(0)
       if case .none = value { throw .invalidArgument("input 0 is an empty optional") }
       return [value]
+    },
+    outline: { (context) throws(StackLensError) in
+      let input = try context.input(0)
+      guard case .optional(let content) = input else { return [input] }
+      return [content]
     },
     lower: { (node, opset, rewriter) throws(StackLensError) in
       guard opset < 18, rewriter.type(of: node.inputs[0]).hasContent else { return [node] }
@@ -41,6 +53,7 @@ extension OperatorDefinition {
       }
       return [.tensor(try Tensor(scalar: isThere))]
     },
+    outline: { (_) throws(StackLensError) in [try .tensor(.bool, [])] },
     lower: { (node, opset, rewriter) throws(StackLensError) in
       // Before opset 18 the input was there, and an optional.
       let input = node.inputs.first ?? ""

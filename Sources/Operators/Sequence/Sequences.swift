@@ -5,18 +5,22 @@ import Tensors
 extension OperatorDefinition {
   private static func sequenceOperator(
     _ name: String, versions: [Int] = [11], inputs: ClosedRange<Int>,
-    outputs: ClosedRange<Int> = 1...1, attributes: [AttributeSpec] = [], samples: [Sample] = [],
+    outputs: ClosedRange<Int> = 1...1, attributes: [AttributeSpec] = [],
+    outline: @escaping Outline, samples: [Sample] = [],
     _ body: @escaping @Sendable (Evaluation) throws(StackLensError) -> [Value]
   ) -> OperatorDefinition {
     OperatorDefinition(
       name, versions: versions, inputs: inputs, outputs: outputs, attributes: attributes,
       infer: { (_) throws(StackLensError) in throw Inference.needsValue },
-      execution: .evaluate(body), samples: samples)
+      execution: .evaluate(body), outline: outline, samples: samples)
   }
 
   /// A sequence of the inputs. ONNX SequenceConstruct-11.
   static let sequenceConstruct = sequenceOperator(
     "SequenceConstruct", inputs: 1...Int(Int32.max),
+    outline: { (context) throws(StackLensError) in
+      [.sequence(try context.join(context.inputs.compactMap { $0 }, "item"))]
+    },
     samples: [Sample([.floats(2), .floats(3)]), Sample([.floats()])]
   ) { (context) throws(StackLensError) in
     var items: [Value] = []
@@ -28,18 +32,30 @@ extension OperatorDefinition {
   /// A sequence of nothing. ONNX SequenceEmpty-11.
   static let sequenceEmpty = sequenceOperator(
     "SequenceEmpty", inputs: 0...0, attributes: [.int("dtype", default: 1)],
+    outline: { (context) throws(StackLensError) in
+      let type = ElementType(rawValue: Int32(truncatingIfNeeded: try context.int("dtype")))
+      return [.sequence(type.map { .elements($0) } ?? .unknown)]
+    },
     samples: [Sample([]), Sample([], ["dtype": .int(7)])]
   ) { (_) throws(StackLensError) in [.sequence([])] }
 
   /// The item at a position; negative counts from the end. ONNX SequenceAt-11.
-  static let sequenceAt = sequenceOperator("SequenceAt", inputs: 2...2) {
+  static let sequenceAt = sequenceOperator(
+    "SequenceAt", inputs: 2...2,
+    outline: { (context) throws(StackLensError) in [try context.item(0)] }
+  ) {
     (context) throws(StackLensError) in
     let items = try context.sequence(0)
     return [items[try context.position(1, below: items.count)]]
   }
 
   /// The sequence with an item before a position, or at the end. ONNX SequenceInsert-11.
-  static let sequenceInsert = sequenceOperator("SequenceInsert", inputs: 2...3) {
+  static let sequenceInsert = sequenceOperator(
+    "SequenceInsert", inputs: 2...3,
+    outline: { (context) throws(StackLensError) in
+      [.sequence(try context.join([context.item(0), context.input(1)], "item"))]
+    }
+  ) {
     (context) throws(StackLensError) in
     var items = try context.sequence(0)
     let place =
@@ -51,7 +67,10 @@ extension OperatorDefinition {
   }
 
   /// The sequence without the item at a position, the last by default. ONNX SequenceErase-11.
-  static let sequenceErase = sequenceOperator("SequenceErase", inputs: 1...2) {
+  static let sequenceErase = sequenceOperator(
+    "SequenceErase", inputs: 1...2,
+    outline: { (context) throws(StackLensError) in [try context.input(0)] }
+  ) {
     (context) throws(StackLensError) in
     var items = try context.sequence(0)
     guard !items.isEmpty else { throw .invalidArgument("input 0 is an empty sequence") }
@@ -62,7 +81,10 @@ extension OperatorDefinition {
   }
 
   /// The number of items. ONNX SequenceLength-11.
-  static let sequenceLength = sequenceOperator("SequenceLength", inputs: 1...1) {
+  static let sequenceLength = sequenceOperator(
+    "SequenceLength", inputs: 1...1,
+    outline: { (_) throws(StackLensError) in [try .tensor(.int64, [])] }
+  ) {
     (context) throws(StackLensError) in
     [.tensor(try Tensor(scalar: Int64(try context.sequence(0).count)))]
   }
@@ -71,6 +93,24 @@ extension OperatorDefinition {
   static let splitToSequence = sequenceOperator(
     "SplitToSequence", versions: [11, 24], inputs: 1...2,
     attributes: [.int("axis", default: 0), .int("keepdims", default: 1)],
+    outline: { (context) throws(StackLensError) in
+      guard let type = try context.input(0).type else {
+        return [.sequence(try context.input(0).elementType.map { .elements($0) } ?? .unknown)]
+      }
+      var dims = type.shape.dims
+      let axis = try context.axis("axis", rank: type.rank)
+      if !context.hasInput(1) {
+        if try context.flag("keepdims") { dims[axis] = 1 } else { dims.remove(at: axis) }
+      } else {
+        let sizes = try context.value(1)?.integers() ?? []
+        let isScalar = context.value(1)?.rank == 0
+        let isEven =
+          sizes.allSatisfy { $0 == sizes[0] }
+          && (!isScalar || sizes[0] > 0 && dims[axis] % sizes[0] == 0)
+        dims[axis] = isEven && !sizes.isEmpty ? sizes[0] : context.extent("part")
+      }
+      return [.sequence(try .tensor(type.elementType, dims))]
+    },
     samples: [
       Sample([.floats(5, 2), .scalarIndex(2)]),
       Sample([.floats(2, 3)], ["axis": .int(1), "keepdims": .int(0)]),
@@ -117,7 +157,17 @@ extension OperatorDefinition {
   /// The items joined along an axis, a new one if `new_axis`. ONNX ConcatFromSequence-11.
   static let concatFromSequence = sequenceOperator(
     "ConcatFromSequence", inputs: 1...1,
-    attributes: [.required("axis", .int), .int("new_axis", default: 0)]
+    attributes: [.required("axis", .int), .int("new_axis", default: 0)],
+    outline: { (context) throws(StackLensError) in
+      let item = try context.item(0)
+      let axis = try context.int("axis")
+      let count = context.extent("count")
+      if try context.flag("new_axis") { return [try item.stacked(count, axis: axis)] }
+      guard let type = item.type else { return [item] }
+      var dims = type.shape.dims
+      dims[try context.axis("axis", rank: dims.count)] = count
+      return [try .tensor(type.elementType, dims)]
+    }
   ) { (context) throws(StackLensError) in
     var tensors: [Tensor] = []
     for item in try context.sequence(0) { tensors.append(try item.tensor()) }
@@ -137,7 +187,13 @@ extension OperatorDefinition {
   /// ONNX SequenceMap-17.
   static let sequenceMap = sequenceOperator(
     "SequenceMap", versions: [17], inputs: 1...Int(Int32.max), outputs: 1...Int(Int32.max),
-    attributes: [.required("body", .graph)]
+    attributes: [.required("body", .graph)],
+    outline: { (context) throws(StackLensError) in
+      let inputs = context.inputs.map { input -> AbstractValue in
+        if case .sequence(let item)? = input { item } else { input ?? .unknown }
+      }
+      return context.subgraph("body", inputs).map { .sequence($0.forgetting) }
+    }
   ) { (context) throws(StackLensError) in
     let count = try context.sequence(0).count
     let outputCount = try context.graph("body").outputs.count
@@ -171,6 +227,17 @@ private func requireOneType(_ items: [Value]) throws(StackLensError) {
     let other = try item.tensor().elementType
     guard other == type else {
       throw .typeMismatch("item \(index) is \(other.name), item 0 is \(type.name)")
+    }
+  }
+}
+
+extension Outlining {
+  /// What the items of a sequence have in common.
+  func item(_ index: Int) throws(StackLensError) -> AbstractValue {
+    switch try input(index) {
+    case .sequence(let item): return item
+    case .unknown: return .unknown
+    default: throw .typeMismatch("input \(index) must be a sequence")
     }
   }
 }

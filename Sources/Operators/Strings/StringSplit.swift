@@ -38,6 +38,14 @@ extension OperatorDefinition {
       let counts = try Tensor(parts.map { Int64($0.count) }, shape: x.shape)
       return [.tensor(y), .tensor(counts)]
     },
+    outline: { (context) throws(StackLensError) in
+      guard let dims = try context.input(0).type?.shape.dims else {
+        return [.elements(.string), .elements(.int64)]
+      }
+      return [
+        try .tensor(.string, dims + [context.extent("parts")]), try .tensor(.int64, dims),
+      ]
+    },
     samples: [
       Sample(
         [.tensor { () throws(StackLensError) in try Tensor(["a-b--", "", "-"]) }],

@@ -44,6 +44,15 @@ extension OperatorDefinition {
       case let other:
         throw .invalidArgument("map_form is '\(other)', expected DENSE or SPARSE")
       }
+    },
+    outline: { (context) throws(StackLensError) in
+      let type: ElementType =
+        switch try context.string("cast_to") {
+        case "TO_STRING": .string
+        case "TO_INT64": .int64
+        default: .float32
+        }
+      return [try .tensor(type, [1, context.extent("count")])]
     })
 
   /// The values of a map, or of each map of a sequence, at the places of their keys in a
@@ -87,6 +96,12 @@ extension OperatorDefinition {
         rows.append(try placed(values, places, sources, vocabulary.count))
       }
       return [.tensor(try stacked(rows))]
+    },
+    outline: { (context) throws(StackLensError) in
+      var map = try context.input(0)
+      if case .sequence(let item) = map { map = item }
+      guard case .map(_, let value) = map, let type = value.elementType else { return [.unknown] }
+      return [try .tensor(type, [context.extent("rows"), context.extent("columns")])]
     })
 
   private static func cast(

@@ -36,6 +36,10 @@ extension OperatorDefinition {
       }
       return [.sequence(maps)]
     },
+    outline: { (context) throws(StackLensError) in
+      let key: ElementType = context.has("classlabels_strings") ? .string : .int64
+      return [.sequence(.map(key: key, value: try .tensor(.float32, [])))]
+    },
     samples: [
       Sample([.floats(3, 2)], ["classlabels_strings": .strings(["a", "b"])]),
       Sample([.floats(2)], ["classlabels_int64s": .ints([5, 7])]),

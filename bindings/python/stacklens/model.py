@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import weakref
 from ctypes import byref, c_void_p
-from typing import Literal, Optional, Union
+from typing import TYPE_CHECKING, Literal, Optional, Union
 
 from . import _native
 from ._native import lib
 from .errors import InvalidArgumentError
+from .tensor import TYPE_NAMES
+
+if TYPE_CHECKING:
+    from .session import ValueInfo
 
 __all__ = ["Model"]
 
@@ -131,6 +136,41 @@ class Model:
         out = c_void_p()
         lib.sl_model_describe(self._handle, byref(out))
         return _native.take_bytes(out).decode()
+
+    def infer(self) -> Model:
+        """The model with the types of all inner values written down as far as they follow from its
+        inputs; `save` writes them as ``value_info``.
+
+        Raises
+        ------
+        TypeMismatchError, ShapeError
+            Naming the node, where what follows contradicts what the model declares.
+        """
+        out = c_void_p()
+        lib.sl_model_infer(self._handle, byref(out))
+        return Model._owning(out)
+
+    def value_types(self) -> dict[str, ValueInfo]:
+        """The types of all values by name, as far as they follow from the model's inputs.
+
+        An extent is a number, a text (a dimension that the model names, a formula of such names as
+        ``"2*batch + 1"``, or a name of its own where several values share it) or None. Values of
+        graphs inside are called ``"node.attribute/name"``.
+        """
+        from .session import ValueInfo
+
+        out = c_void_p()
+        lib.sl_model_value_types(self._handle, byref(out))
+        entries = json.loads(_native.take_bytes(out))
+        return {
+            name: ValueInfo(
+                name,
+                TYPE_NAMES.get(entry["type"]),
+                None if entry["dims"] is None else tuple(entry["dims"]),
+                entry["kind"],
+            )
+            for name, entry in entries.items()
+        }
 
     def metadata(self, key: str) -> str:
         """The value of a metadata entry.
