@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Mutates model, weight and tokenizer files: no crash, no hang, no runaway memory.
+"""Mutates model, weight and tokenizer files, makes up calls and graphs: no crash, no hang, no
+runaway memory.
 
 Every mutation follows from the seed and its number. Workers run in processes of their own with
 limited memory and time; what kills one is written to build/fuzz and can be repeated with --repeat.
@@ -22,15 +23,18 @@ import xml.sax.saxutils
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "bindings" / "python"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
+import graphs  # noqa: E402
 import numpy as np  # noqa: E402
+import operators  # noqa: E402
 import stacklens  # noqa: E402
 
 DATA = pathlib.Path(os.environ.get("STACKLENS_DATA", ROOT.parent / "shared"))
 MEMORY_LIMIT = 4 << 30  # address space of a worker
 RUN_LIMIT = 64 << 20  # memory of one run
 CANCEL_SECONDS = 2
-HANG_SECONDS = 30
+HANG_SECONDS = 10
 LARGEST_SEED = 3 << 20
 DIGITS = b"0123456789"
 BLOWN_UP = (b"\xff" * 9 + b"\x01", b"\xff\xff\xff\xff\x0f", b"\x80" * 12, b"\x7f" * 8, b"\0" * 8)
@@ -208,12 +212,18 @@ class TokenizerTarget:
             tokenizer.decode(encoding.ids)
 
 
-TARGETS = {"model": ModelTarget, "weights": WeightsTarget, "tokenizer": TokenizerTarget}
-SHARES = {"model": 6, "weights": 1, "tokenizer": 3}
+TARGETS = {
+    "model": ModelTarget, "weights": WeightsTarget, "tokenizer": TokenizerTarget,
+    "operator": operators.OperatorTarget, "graph": lambda: graphs.GraphTarget(Watch, RUN_LIMIT),
+}
+SHARES = {"model": 6, "weights": 1, "tokenizer": 3, "operator": 14, "graph": 8}
 
 
-def content_of(target: object, kind: str, seed: int, number: int) -> bytes:
+def content_of(target: object, kind: str, seed: int, number: int) -> object:
+    """What is tried: made by the target itself, or one of its seeds with faults."""
     chance = random.Random(f"{seed} {kind} {number}")
+    if hasattr(target, "make"):
+        return target.make(chance)
     return mutated(chance.choice(target.seeds), chance)
 
 
@@ -297,7 +307,10 @@ def main() -> int:
     if arguments.repeat:
         kind, number = arguments.repeat[0], int(arguments.repeat[1])
         target = TARGETS[kind]()
-        target.try_out(content_of(target, kind, arguments.seed, number))
+        content = content_of(target, kind, arguments.seed, number)
+        if not isinstance(content, bytes):
+            print(target.shown(content).decode())
+        target.try_out(content)
         return 0
 
     kinds = [arguments.kind] if arguments.kind else list(TARGETS)
@@ -318,7 +331,8 @@ def main() -> int:
         for number, reason in failures:
             folder.mkdir(parents=True, exist_ok=True)
             path = folder / f"{kind}-{arguments.seed}-{number}"
-            path.write_bytes(content_of(target, kind, arguments.seed, number))
+            content = content_of(target, kind, arguments.seed, number)
+            path.write_bytes(content if isinstance(content, bytes) else target.shown(content))
             print(f"  mutation {number}: {reason}; see {path}")
         failure_count += len(failures)
         rows.append((kind, failures, False))

@@ -91,8 +91,10 @@ struct AxisLayout: Sendable {
   /// How many lines to give one thread at least.
   var grain: Int { max(1, costlyGrain / max(1, length)) }
 
-  /// Calls `body` with the place of the first element of every line along the axis.
+  /// Calls `body` with the place of the first element of every line along the axis; lines without
+  /// elements, of which an empty tensor may have any number, are left out.
   func forEachLine(_ parallel: Parallel, _ body: (_ start: Int) -> Void) {
+    guard length > 0 else { return }
     parallel.ranges(outer * inner, grain: grain) { range in
       for line in range {
         let (block, column) = line.quotientAndRemainder(dividingBy: inner)

@@ -115,6 +115,7 @@ extension OperatorDefinition {
         .reference { (preparation) throws(StackLensError) in
           let shape = try preparation.input(0).shape
           let columns = shape[shape.rank - 1]
+          try requireWalkable(columns, shape)
           let body = try make(preparation, columns)
           let features = try FeatureRows(
             Shape([columns == 0 ? 0 : shape.count / columns, columns]))

@@ -1,0 +1,36 @@
+import Base
+import Graphs
+import Tensors
+import Testing
+
+@testable import Operators
+
+/// Extents whose product only a zero makes small: nothing is walked or allocated for them.
+struct EmptyTensorTests {
+  private func time(
+    _ name: String, domain: String = "", _ dims: [Int], _ more: [Tensor] = [],
+    _ attributes: [String: Attribute] = [:]
+  ) throws -> Duration {
+    let definition = try #require(OperatorTable.find(name, domain: domain))
+    let inputs = [try Tensor(zeros: .float32, Shape(dims))] + more
+    let node = Node(
+      name, inputs: inputs.indices.map { "x\($0)" }, outputs: ["y"], attributes: attributes,
+      domain: domain)
+    return ContinuousClock().measure {
+      // Refusing such an extent is as good as an empty result.
+      _ = try? definition.evaluate(node, inputs: inputs.map { .tensor($0) })
+    }
+  }
+
+  @Test func takesNoTime() throws {
+    #expect(try time("CumProd", [1 << 40, 0, 4], [ints(1)]) < .seconds(2))
+    #expect(try time("CumSum", [1 << 40, 0, 4], [ints(1)]) < .seconds(2))
+    #expect(try time("LpNormalization", [1 << 31, 8, 0]) < .seconds(2))
+    #expect(try time("Softmax", [1 << 40, 0]) < .seconds(2))
+    #expect(try time("LRN", [1 << 40, 0, 2], [], ["size": .int(3)]) < .seconds(2))
+    #expect(
+      try time(
+        "Scaler", domain: "ai.onnx.ml", [0, 1 << 31], [],
+        ["scale": .floats([2]), "offset": .floats([1])]) < .seconds(2))
+  }
+}
