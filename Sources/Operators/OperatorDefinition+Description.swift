@@ -7,11 +7,19 @@ extension OperatorDefinition {
   package func described() -> JSON {
     var kernelNames: [JSON] = []
     if case .kernels(let kernels) = execution { kernelNames = kernels.map { .string($0.name) } }
+    let kind =
+      switch execution {
+      case .kernels: "kernels"
+      case .view, .pass: "view"
+      case .evaluate: "evaluate"
+      case .lifted: "composition"
+      }
     return .members([
       ("name", .string(name)), ("domain", .string(domain)),
       ("versions", .array(versions.map { .integer(Int64($0)) })),
       ("inputs", .range(inputCount)), ("outputs", .range(outputCount)),
-      ("attributes", .array(attributes.map(\.described))), ("kernels", .array(kernelNames)),
+      ("execution", .string(kind)), ("attributes", .array(attributes.map(\.described))),
+      ("kernels", .array(kernelNames)),
       ("gradient", .bool(gradient != nil)), ("deterministic", .bool(isDeterministic)),
       ("samples", .array(samples.map(\.described))),
     ])
