@@ -83,7 +83,7 @@ def whisper() -> torch.nn.Module:
         decoder_ffn_dim=128, max_source_positions=20, max_target_positions=32, pad_token_id=0,
         bos_token_id=1, eos_token_id=2, decoder_start_token_id=1,
     )
-    names = ["input_features", "decoder_input_ids"]
+    names = ["input_features", "decoder_input_ids", "decoder_attention_mask"]
     return Logits(hf.WhisperForConditionalGeneration(config), names, "logits", use_cache=False)
 
 
@@ -140,7 +140,8 @@ RECIPES = [
            output_axes=LOGITS),
     Recipe("whisper", whisper,
            [Input("input_features", ("batch", 16, 40), {0: "batch"}),
-            tokens("decoder_input_ids", "target")],
+            tokens("decoder_input_ids", "target"),
+            tokens("decoder_attention_mask", "target", below=0)],
            ["logits"], output_axes=LOGITS),
     gpt2_recipe(2, 4, 64, VOCABULARY, gpt2),
 ]

@@ -48,6 +48,7 @@ class Greedy(torch.nn.Module):
 
     def __init__(self, width: int = 24):
         super().__init__()
+        self.classes = VOCABULARY
         self.embedding = torch.nn.Embedding(VOCABULARY, width)
         self.cell = torch.nn.Linear(2 * width, width)
         self.head = torch.nn.Linear(width, VOCABULARY)
@@ -55,7 +56,7 @@ class Greedy(torch.nn.Module):
     def forward(self, memory: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
         state = torch.tanh(memory.mean(dim=1))
         token = torch.zeros(memory.size(0), dtype=torch.long)
-        result = torch.zeros(memory.size(0), 0, VOCABULARY)
+        result = torch.zeros(memory.size(0), 0, self.classes)
         for step in range(steps.size(0)):
             joined = torch.cat([self.embedding(token), state], dim=1)
             if bool(joined.sum() > 0):

@@ -154,6 +154,9 @@ struct PackedRecurrence: Sendable {
     gatherState(optional(Input.h), hidden)
     gatherState(optional(Input.c), cell)
     let groups = (layer.batch + itemGroup - 1) / itemGroup
+    // One group alone lets the threads share the product of each step, if that is long enough.
+    let isAlone = layer.directions * groups == 1
+    let sharesSteps = isAlone && layer.hiddenSize * layer.gateColumns >= 1 << 17
     let size = layer.hiddenSize
     for first in stride(from: 0, to: layer.steps, by: blockSteps) {
       let block = first..<min(layer.steps, first + blockSteps)
@@ -178,7 +181,8 @@ struct PackedRecurrence: Sendable {
           hidden: hidden + start * size, cell: cell + start * size,
           gates: floats(run, room.gates) + start * layer.gateColumns,
           spare: floats(run, room.spare) + start * size,
-          y: layer.wanted[0] ? run.outputs[0].floats : nil)
+          y: layer.wanted[0] ? run.outputs[0].floats : nil,
+          parallel: sharesSteps ? run.parallel : .serial)
         walk.run(block, items: group * itemGroup..<min(layer.batch, (group + 1) * itemGroup))
       }
     }

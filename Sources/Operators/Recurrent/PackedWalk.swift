@@ -1,3 +1,4 @@
+import Base
 import CKernels
 
 /// A group of items on its way through a block of steps in one direction.
@@ -19,6 +20,8 @@ struct PackedWalk {
   let gates: UnsafeMutablePointer<Float>
   let spare: UnsafeMutablePointer<Float>
   let y: UnsafeMutablePointer<Float>?
+  /// What the product of a step is cut for, where this group is the only one.
+  let parallel: Parallel
 
   func run(_ block: Range<Int>, items: Range<Int>) {
     let size = layer.hiddenSize
@@ -66,9 +69,15 @@ struct PackedWalk {
     epilogue.residual_row_stride = rowStride
     epilogue.residual_column_stride = 1
     let used = layer.cell == .gru ? 2 * size : columns
-    slk_gemm_f32(
-      size, used, hidden, size, weights, gates, columns, &epilogue, items.lowerBound,
-      items.upperBound, 0, slk_gemm_f32_panel_count(used))
+    let panels = slk_gemm_f32_panel_count(used)
+    let parts = min(parallel.threadCount, panels)
+    withUnsafePointer(to: &epilogue) { epilogue in
+      parallel.forEach(parts) { part in
+        slk_gemm_f32(
+          size, used, hidden, size, weights, gates, columns, epilogue, items.lowerBound,
+          items.upperBound, panels * part / parts, panels * (part + 1) / parts)
+      }
+    }
     guard layer.cell == .gru, layer.appliesLinearBeforeReset else { return }
     var inner = slk_epilogue_none()
     inner.bias = candidateBias
