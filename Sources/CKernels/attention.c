@@ -136,7 +136,7 @@ void slk_attention_head(const slk_attention *attention, size_t begin, size_t end
       .key_mask = attention->key_mask ? attention->key_mask + begin : NULL,
       .before = SIZE_MAX,
       .after = attention->causal ? 0 : SIZE_MAX,
-      .empty_is_zero = attention->key_mask != NULL,
+      .empty_is_zero = attention->key_mask != NULL || attention->no_keys_as_zero,
       .bf16 = attention->bf16,
   };
   slk_attend(&view, scratch);

@@ -107,7 +107,9 @@ static void SLK_NAME(exponentiate)(const slk_score_block *block) {
       sum += v;
     }
     const float total = v_sum(sum);
-    block->inverse_sums[row] = total != 0.0f ? 1.0f / total : view->empty_is_zero ? 0.0f : NAN;
+    // A row without a key has no sum; where it counts as zeros, so do weights that are not numbers.
+    const bool has_sum = view->empty_is_zero ? total > 0.0f : total != 0.0f;
+    block->inverse_sums[row] = has_sum ? 1.0f / total : view->empty_is_zero ? 0.0f : NAN;
   }
 }
 
@@ -161,7 +163,8 @@ SLK_INLINE void SLK_NAME(mix_columns)(const slk_attention_view *view, const floa
   }
   SLK_UNROLL for (int i = 0; i < vectors; i++) {
     const size_t at = (size_t)i * SLK_WIDTH;
-    v_store_n(out + column + at, v_set(inverse_sum) * sum[i], left - at);
+    const vf mixed = v_set(inverse_sum) * sum[i];
+    v_store_n(out + column + at, inverse_sum == 0.0f ? v_set(0.0f) : mixed, left - at);
   }
 }
 
@@ -188,7 +191,8 @@ static void SLK_NAME(scale_rows)(float *out, size_t stride, const float *factors
   for (size_t row = 0; row < rows; row++) {
     for (size_t at = 0; at < width; at += SLK_WIDTH) {
       float *place = out + row * stride + at;
-      v_store_n(place, factors[row] * v_load_n(place, width - at), width - at);
+      const vf scaled = factors[row] * v_load_n(place, width - at);
+      v_store_n(place, factors[row] == 0.0f ? v_set(0.0f) : scaled, width - at);
     }
   }
 }

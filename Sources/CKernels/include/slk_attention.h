@@ -57,6 +57,7 @@ typedef struct {
   /// without any key gets zeros. Without this mask a row of scores that are all -infinity gives
   /// NaN, as softmax does.
   const uint8_t *key_mask;
+  bool no_keys_as_zero;  ///< A row whose weights are not numbers gives zeros.
   bool causal;  ///< Token i sees keys up to i.
   bool bf16;    ///< As in slk_attention_view.
 } slk_attention;

@@ -11,8 +11,11 @@ extension Transform {
     rewrite(graph) { index, place in
       let softmax = graph.nodes[place]
       guard softmax.opType == "Softmax", softmax.domain.isEmpty,
-        let weights = weights(softmax, index), let scores = scaledScores(weights.scores, index),
-        let mixed = index.onlyReader(of: weights.result, "MatMul"),
+        let plain = weights(softmax, index), let scores = scaledScores(plain.scores, index)
+      else { return nil }
+      let guarded = guarded(plain.result, index)
+      let weights = guarded ?? (plain.result, [])
+      guard let mixed = index.onlyReader(of: weights.result, "MatMul"),
         mixed.node.inputs[0] == weights.result,
         let value = transposed(mixed.node.inputs[1], lengthAndHeads, index),
         let back = index.onlyReader(of: mixed.node.outputs[0], "Transpose"),
@@ -20,11 +23,31 @@ extension Transform {
       else { return nil }
       let node = Node(
         "Attention", inputs: [scores.query, scores.key, value, scores.mask],
-        outputs: back.node.outputs, attributes: ["scale": .float(scores.scale)],
+        outputs: back.node.outputs,
+        attributes: [
+          "scale": .float(scores.scale), "no_keys_as_zero": .int(guarded == nil ? 0 : 1),
+        ],
         name: softmax.name, domain: "ai.stacklens")
       return Replacement(
-        at: back.index, removed: [place, mixed.index, back.index] + weights.removed, nodes: [node])
+        at: back.index,
+        removed: [place, mixed.index, back.index] + plain.removed + weights.removed,
+        nodes: [node])
     }
+  }
+
+  /// Weights that stand in for rows without a key: where they are not numbers, they are zero.
+  private static func guarded(
+    _ name: String, _ index: GraphIndex
+  ) -> (result: String, removed: [Int])? {
+    let readers = index.readers(of: name)
+    guard readers.count == 2,
+      let test = readers.first(where: { $0.node.opType == "IsNaN" && $0.node.domain.isEmpty }),
+      let choice = readers.first(where: { $0.node.opType == "Where" && $0.node.domain.isEmpty }),
+      choice.node.inputs[0] == test.node.outputs[0], choice.node.inputs[2] == name,
+      index.scalar(choice.node.inputs[1], rank: 4) == 0,
+      index.onlyReader(of: test.node.outputs[0]) != nil
+    else { return nil }
+    return (choice.node.outputs[0], [test.index, choice.index])
   }
 
   /// Swaps lengths and heads of a tensor of rank 4, or its last two axes, or both in one.

@@ -9,7 +9,33 @@ extension Transform {
         let add = index.onlyReader(of: erf.outputs[0], "Add"),
         let one = index.scalarOperand(add.node, rank: rank(of: x, index)), one.scalar == 1
       else { return nil }
-      return finish(add.node.outputs[0], x, [place, add.index], index)
+      return finish(add.node.outputs[0], x, "none", [place, add.index], index)
+    }
+  }
+
+  /// x · ½ · (1 + tanh(√(2 / π) (x + 0.044715 x³))) becomes Gelu by tanh.
+  static func fuseTanhGelu(_ graph: Graph) -> Graph {
+    rewrite(graph) { index, place in
+      let tanh = graph.nodes[place]
+      guard tanh.opType == "Tanh", tanh.domain.isEmpty,
+        let inner = index.producer(of: tanh.inputs[0], "Mul"),
+        let root = index.scalarOperand(inner.node, rank: 1), abs(root.scalar - 0.7978846) < 1e-6,
+        let sum = index.producer(of: root.other, "Add")
+      else { return nil }
+      for (x, cubic) in [(0, 1), (1, 0)] {
+        let x = sum.node.inputs[x]
+        let rank = rank(of: x, index)
+        guard let scaled = index.producer(of: sum.node.inputs[cubic], "Mul"),
+          let factor = index.scalarOperand(scaled.node, rank: rank),
+          abs(factor.scalar - 0.044715) < 1e-6,
+          let cube = index.producer(of: factor.other, "Pow"), cube.node.inputs[0] == x,
+          index.scalar(cube.node.inputs[1], rank: rank) == 3,
+          let add = index.onlyReader(of: tanh.outputs[0], "Add"),
+          let one = index.scalarOperand(add.node, rank: rank), one.scalar == 1
+        else { continue }
+        return finish(add.node.outputs[0], x, "tanh", [place, add.index], index)
+      }
+      return nil
     }
   }
 
@@ -35,10 +61,11 @@ extension Transform {
     return nil
   }
 
-  /// Follows `bell` = 1 + erf(…) through the products with x and ½.
+  /// Follows `bell` = 1 + erf(…) or 1 + tanh(…) through the products with x and ½.
   private static func finish(
-    _ bell: String, _ x: String, _ seen: [Int], _ index: GraphIndex
+    _ bell: String, _ x: String, _ approximation: String, _ seen: [Int], _ index: GraphIndex
   ) -> Replacement? {
+    let attributes = ["approximate": Attribute.string(approximation)]
     guard let first = index.onlyReader(of: bell, "Mul") else { return nil }
     let rank = Self.rank(of: x, index)
     var removed = seen + [first.index]
@@ -63,11 +90,14 @@ extension Transform {
         factor.other == x
       else { return nil }
       let gelu = Node(
-        "Gelu", inputs: [x], outputs: first.node.outputs, name: first.node.name)
+        "Gelu", inputs: [x], outputs: first.node.outputs, attributes: attributes,
+        name: first.node.name)
       return Replacement(at: first.index, removed: removed, nodes: [gelu])
     }
     removed.append(result.index)
-    let gelu = Node("Gelu", inputs: [x], outputs: result.node.outputs, name: result.node.name)
+    let gelu = Node(
+      "Gelu", inputs: [x], outputs: result.node.outputs, attributes: attributes,
+      name: result.node.name)
     return Replacement(at: result.index, removed: removed, nodes: [gelu])
   }
 }

@@ -79,6 +79,12 @@ struct GraphIndex {
   /// The node that makes a value.
   func producer(of name: String) -> Node? { producers[name].map { graph.nodes[$0] } }
 
+  /// The nodes that read a value which nothing outside needs.
+  func readers(of name: String) -> [(index: Int, node: Node)] {
+    guard !kept.contains(name) else { return [] }
+    return readers[name, default: []].map { ($0, graph.nodes[$0]) }
+  }
+
   /// The one node that reads a value which nothing else needs.
   func onlyReader(of name: String) -> (index: Int, node: Node)? {
     guard let readers = readers[name], readers.count == 1, !kept.contains(name) else { return nil }

@@ -16,7 +16,7 @@ enum Transform {
     graph = foldBatchNormalization(graph)
     graph = fuseSwish(graph)
     graph = fuseConvolution(graph)
-    graph = fuseGelu(graph)
+    graph = fuseTanhGelu(fuseGelu(graph))
     graph = fuseLayerNormalization(graph)
     graph = removeDeadCode(graph)
     graph = fuseMatMul(graph)

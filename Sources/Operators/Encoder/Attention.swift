@@ -8,10 +8,11 @@ extension OperatorDefinition {
   ///
   /// Inputs: query [B, L, H, D], key [B, M, H, D], value [B, M, H, E]; mask, added to the scores
   /// [B, H, L, M] (optional). Everything broadcasts as in the products and the sum that this stands
-  /// for. Output: [B, L, H, E].
+  /// for. Output: [B, L, H, E]. With no_keys_as_zero a row of weights that are not numbers, because
+  /// the mask leaves no key, counts as zeros.
   static let attention = OperatorDefinition(
     "Attention", domain: stackLensDomain, versions: [1], inputs: 3...4,
-    attributes: [.float("scale", default: 1)],
+    attributes: [.float("scale", default: 1), .int("no_keys_as_zero", default: 0)],
     infer: { (context) throws(StackLensError) in
       let query = try context.input(0, oneOf: [.float32, .float64, .float16, .bfloat16])
       _ = try context.sameElementType(0, 1, 2, 3)
@@ -31,6 +32,7 @@ extension OperatorDefinition {
         let mixing = try PackedProduct(
           shapes.mixing, packedB: nil, threadCount: preparation.threadCount, plan: &plan)
         let weights = try AttentionWeights<Float>(shapes, &plan)
+        let isGuarded = try preparation.flag("no_keys_as_zero")
         return PreparedKernel(scratchByteCount: plan.byteCount) { (run) throws(StackLensError) in
           let inputs = run.inputs.map { $0.map { UnsafePointer($0.floats) } }
           guard let query = inputs[0], let key = inputs[1], let value = inputs[2] else { return }
@@ -44,6 +46,8 @@ extension OperatorDefinition {
             run.parallel.ranges(shapes.rowCount, grain: max(1, costlyGrain / length)) { range in
               let rows = masked + range.lowerBound * length
               slk_softmax_rows(rows, length, rows, length, range.count, length)
+              guard isGuarded else { return }
+              for i in 0..<range.count * length where rows[i].isNaN { rows[i] = 0 }
             }
           }
           mixing.compute(
@@ -54,11 +58,13 @@ extension OperatorDefinition {
       .reference { (preparation) throws(StackLensError) in
         let shapes = try AttentionShapes(preparation.inputs)
         let scale = Double(try preparation.float("scale"))
+        let isGuarded = try preparation.flag("no_keys_as_zero")
         return try wideKernel(Double.self, preparation) { (wide) throws(StackLensError) in
           let (query, key) = (try wide.input(0), try wide.input(1))
           let mask = wide.inputs.count > 3 ? wide.inputs[3] : nil
           shapes.plainly(
-            query, key, try wide.input(2), mask, scale, wide.outputs[0], wide.run.parallel)
+            query, key, try wide.input(2), mask, scale, isGuarded, wide.outputs[0],
+            wide.run.parallel)
         }
       },
     ]),
@@ -66,7 +72,9 @@ extension OperatorDefinition {
       Sample(
         [.floats(2, 3, 2, 4), .floats(2, 3, 2, 4), .floats(2, 3, 2, 4), .floats(2, 1, 1, 3)],
         ["scale": .float(0.5)]),
-      Sample([.floats(1, 5, 3, 2), .floats(1, 5, 3, 2), .floats(1, 5, 3, 2)]),
+      Sample(
+        [.floats(1, 5, 3, 2), .floats(1, 5, 3, 2), .floats(1, 5, 3, 2)],
+        ["no_keys_as_zero": .int(1)]),
       Sample(
         [.floats(2, 3, 2, 4), .floats(2, 3, 2, 4), .floats(2, 3, 2, 4), .floats(2, 2, 3, 3)]),
       Sample(
@@ -99,6 +107,7 @@ extension OperatorDefinition {
       guard mask != nil else { return nil }
     }
     let (scale, width) = (try preparation.float("scale"), heads * headSize)
+    let isGuarded = try preparation.flag("no_keys_as_zero")
     let rows = mask
     let items = shape[0] * heads
     let parts = min(preparation.threadCount * 3, max(items, 1))
@@ -114,6 +123,7 @@ extension OperatorDefinition {
       settings.out = run.outputs[0].floats
       settings.head_size = headSize
       settings.scale = scale
+      settings.no_keys_as_zero = isGuarded
       let bias = rows == nil ? nil : UnsafePointer(try run.input(3).floats)
       let (common, scratch) = (settings, run.scratch)
       run.parallel.forEach(parts) { part in

@@ -88,8 +88,8 @@ struct AttentionShapes: Sendable {
   /// The formula, row by row.
   func plainly(
     _ query: UnsafePointer<Double>, _ key: UnsafePointer<Double>, _ value: UnsafePointer<Double>,
-    _ mask: UnsafePointer<Double>?, _ scale: Double, _ output: UnsafeMutablePointer<Double>,
-    _ parallel: Parallel
+    _ mask: UnsafePointer<Double>?, _ scale: Double, _ isGuarded: Bool,
+    _ output: UnsafeMutablePointer<Double>, _ parallel: Parallel
   ) {
     guard mixed.count > 0 else { return }
     let scoreSteps = scores.broadcastStrides(to: masked)
@@ -120,6 +120,10 @@ struct AttentionShapes: Sendable {
         for j in 0..<keyCount {
           weights[j] = exp(weights[j] - largest)
           total += weights[j]
+        }
+        if isGuarded, total.isNaN {
+          for j in 0..<keyCount { weights[j] = 0 }
+          total = 1
         }
         let start = mixing.offsets(entry).b
         let target = output + ((batch * length + i) * heads + head) * width
