@@ -142,7 +142,9 @@ struct PackedProduct: Sendable {
     let target = c + batch * m * n
     let panels = slk_gemm_f32_panel_count(n)
     let tile = slk_gemm_tile_rows()
-    let cached = max(tile, (1 << 17) / max(1, k))
+    // A block of rows and a panel lie in a second-level cache of 1 MB together.
+    let beside = (7 << 15) / max(1, k) - slk_gemm_f32_panel_columns()
+    let cached = max(2 * tile, min((1 << 17) / max(1, k), beside) / tile * tile)
     let isSmall = Double(m) * Double(n) * Double(k) < 65_536
     let threads = isSmall ? 1 : parallel.threadCount
     var rowParts = (m + cached - 1) / cached
