@@ -6,6 +6,7 @@ public enum OperatorTable {
   /// Every definition, in the order of the families.
   public static let all: [OperatorDefinition] = [
     attention,
+    blockedChannels,
     channelsLast,
     contributedActivations,
     contributedAliases,

@@ -111,7 +111,7 @@ extension OperatorDefinition {
   }
 
   /// activation(X * W + B + Z).
-  private static func fusedConvolution(
+  static func fusedConvolution(
     _ call: ComposedNode, _ rewriter: inout Rewriter
   ) throws(StackLensError) -> [Node] {
     var convolution = withoutActivation(call.node, "Conv")
