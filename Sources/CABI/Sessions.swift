@@ -233,6 +233,64 @@ public func sl_session_run(
   }
 }
 
+/// A caller's array as a tensor over its memory.
+private func lent(_ given: sl_array, _ name: String) throws(StackLensError) -> Tensor {
+  let (type, shape): (ElementType, Shape)
+  do throws(StackLensError) {
+    (type, shape) = try checked(given.type, given.dims, given.rank, given.byte_count)
+  } catch { throw error.within(name) }
+  guard given.byte_count > 0 else { return try Tensor(uninitialized: type, shape) }
+  guard let data = given.data else { throw .invalidArgument("\(name).data is NULL") }
+  guard UInt(bitPattern: data) % UInt(type.alignment) == 0 else {
+    throw .invalidArgument("\(name).data is not aligned to \(type.alignment) bytes")
+  }
+  return Tensor(lending: data, elementType: type, shape: shape, isReadOnly: true, release: nil)
+}
+
+/// Whether a result has the type and dims of a caller's array.
+private func fits(_ result: Tensor, _ given: sl_array) -> Bool {
+  guard result.elementType != .string, sl_type(result.elementType) == given.type,
+    result.rank == given.rank, result.byteCount == given.byte_count,
+    given.data != nil || result.byteCount == 0, given.dims != nil || given.rank == 0
+  else { return false }
+  for axis in 0..<result.rank where given.dims?[axis] != Int64(result.shape[axis]) { return false }
+  return true
+}
+
+@_cdecl("sl_session_run_arrays") @implementation
+public func sl_session_run_arrays(
+  _ handle: OpaquePointer?, _ inputs: UnsafePointer<sl_array>?, _ inputCount: Int,
+  _ outputs: UnsafePointer<sl_array>?, _ outputCount: Int,
+  _ outOthers: UnsafeMutablePointer<OpaquePointer?>?
+) -> sl_status {
+  boundary { () throws(StackLensError) in
+    let box = try session(handle)
+    guard inputCount == box.inputs.count, outputCount == box.outputs.count else {
+      throw .invalidArgument(
+        "\(inputCount) inputs and \(outputCount) outputs are given, the model has "
+          + "\(box.inputs.count) and \(box.outputs.count)")
+    }
+    let out = try output(outOthers, needed: outputCount, capacity: outputCount, "out_others")
+    let targets = try array(outputs, outputCount, "outputs")
+    var values: [Value] = []
+    values.reserveCapacity(inputCount)
+    for (index, given) in try array(inputs, inputCount, "inputs").enumerated() {
+      values.append(.tensor(try lent(given, "inputs[\(index)]")))
+    }
+    let results = try box.session.run(inOrder: values)
+    for (index, result) in results.enumerated() {
+      if case .tensor(let tensor) = result, fits(tensor, targets[index]) {
+        if let data = targets[index].data {
+          data.copyMemory(from: tensor.base, byteCount: tensor.byteCount)
+        }
+        out[index] = nil
+      } else {
+        out[index] = CABI.handle(result)
+      }
+    }
+  }
+}
+
 @_cdecl("sl_session_trim") @implementation
 public func sl_session_trim(_ handle: OpaquePointer?) -> sl_status {
   boundary { () throws(StackLensError) in try session(handle).session.trim() }

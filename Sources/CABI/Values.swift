@@ -163,7 +163,7 @@ public func sl_value_create_none(_ outValue: UnsafeMutablePointer<OpaquePointer?
 }
 
 /// Checks a caller's type, dims and byte count against each other.
-private func checked(
+func checked(
   _ type: sl_type, _ dims: UnsafePointer<Int64>?, _ rank: Int, _ byteCount: Int
 ) throws(StackLensError) -> (ElementType, Shape) {
   let elementType = try type.elementType()

@@ -20,6 +20,8 @@ public final class Session: Sendable {
   /// Programs in which some defaults are inputs, by those names.
   private let variants = Mutex<[Set<String>: Program]>([:])
   private static let variantLimit = 8
+  /// Inputs that can be checked without their names, in the order of the program's.
+  private let fixedInputs: FixedInputs?
 
   /// - Throws: what the passes or the resolution of names say about the graph.
   public init(_ model: Model, options: SessionOptions = SessionOptions()) throws(StackLensError) {
@@ -41,6 +43,7 @@ public final class Session: Sendable {
       .info, "compiled '\(graph.name)': \(model.graph.nodes.count) nodes to \(graph.nodes.count)")
     program = try Program(graph: graph)
     program.keepConstants(in: context.packs)
+    fixedInputs = program.inputNames == inputs.map(\.name) ? FixedInputs(inputs) : nil
     self.graph = graph
   }
 
@@ -91,14 +94,35 @@ public final class Session: Sendable {
       RunContext(
         execution: onCallingThread ? context.serial : context, cancellation: cancellation,
         profiler: profiler))
-    // A result that is an input or another result under another shape gets memory of its own: the
-    // caller owns both.
-    var given = ordered.flatMap(\.storages)
+    let given = ordered.flatMap(\.storages)
+    guard let picks else { return try owned(results, given: given) }
+    return try owned(picks.map { results[$0] }, given: given)
+  }
+
+  /// Runs the model on a value for each input, in its order, and returns all outputs.
+  package func run(inOrder values: [Value]) throws(StackLensError) -> [Value] {
+    guard defaults.isEmpty, values.count == inputs.count, let fixed = fixedInputs,
+      fixed.accepts(values)
+    else {
+      var named: [String: Value] = [:]
+      for (input, value) in zip(inputs, values) { named[input.name] = value }
+      return try run(named)
+    }
+    let results = try program.run(
+      values, RunContext(execution: context, cancellation: nil, profiler: profiler))
+    return try owned(results, given: values.flatMap(\.storages))
+  }
+
+  /// The results, where one that is an input or another result under another shape gets memory of its
+  /// own: the caller owns both.
+  private func owned(
+    _ results: [Value], given: [Storage]
+  ) throws(StackLensError) -> [Value] {
+    var given = given
     var outputs: [Value] = []
-    for index in picks ?? Array(results.indices) {
-      let output = try results[index].detached { tensor in
-        given.contains { $0 === tensor.storage }
-      }
+    outputs.reserveCapacity(results.count)
+    for result in results {
+      let output = try result.detached { tensor in given.contains { $0 === tensor.storage } }
       given += output.storages
       outputs.append(output)
     }
@@ -131,6 +155,61 @@ public final class Session: Sendable {
       variants[names] = program
     }
     return program
+  }
+}
+
+/// The declared types of inputs that are all tensors, for a check that makes nothing on the way.
+private struct FixedInputs: Sendable {
+  private struct Declared: Sendable {
+    let type: ElementType
+    /// An extent, -1 for any one, or -2 - n for the n-th name; nil where the rank is not declared.
+    let dims: [Int]?
+  }
+  private let declared: [Declared]
+  private let nameCount: Int
+
+  init?(_ inputs: [ValueInfo]) {
+    var names: [String: Int] = [:]
+    var declared: [Declared] = []
+    for input in inputs {
+      guard case .tensor(let type, let dims) = input.type else { return nil }
+      declared.append(
+        Declared(
+          type: type,
+          dims: dims?.map { dim in
+            switch dim {
+            case .fixed(let extent): return extent
+            case .unknown: return -1
+            case .named(let name):
+              let number = names[name] ?? names.count
+              names[name] = number
+              return -2 - number
+            }
+          }))
+    }
+    self.declared = declared
+    nameCount = names.count
+  }
+
+  /// Whether the values fit. The general check words the error.
+  func accepts(_ values: [Value]) -> Bool {
+    withUnsafeTemporaryAllocation(of: Int.self, capacity: max(1, nameCount)) { extents in
+      extents.initialize(repeating: -1)
+      for (value, input) in zip(values, declared) {
+        guard case .tensor(let tensor) = value, tensor.elementType == input.type else {
+          return false
+        }
+        guard let dims = input.dims else { continue }
+        guard dims.count == tensor.rank else { return false }
+        for axis in dims.indices where dims[axis] != tensor.shape[axis] && dims[axis] != -1 {
+          guard dims[axis] < -1 else { return false }
+          let number = -2 - dims[axis]
+          if extents[number] == -1 { extents[number] = tensor.shape[axis] }
+          guard extents[number] == tensor.shape[axis] else { return false }
+        }
+      }
+      return true
+    }
   }
 }
 

@@ -144,7 +144,18 @@ class EncodeOptions(Structure):
     ]
 
 
+class Array(Structure):
+    _fields_ = [
+        ("type", enum),
+        ("rank", c_size_t),
+        ("dims", int64s),
+        ("data", c_void_p),
+        ("byte_count", c_size_t),
+    ]
+
+
 texts = POINTER(Text)
+arrays = POINTER(Array)
 
 # ---- Prototypes ---------------------------------------------------------------------------------
 
@@ -218,6 +229,9 @@ PROTOTYPES: dict[str, tuple[Any, list[Any], Callable[..., Any] | None]] = {
     "sl_session_output": _fallible(handle, c_size_t, POINTER(ValueInfo)),
     "sl_session_run": _fallible(
         handle, strings, out_handle, c_size_t, strings, c_size_t, handle, out_handle
+    ),
+    "sl_session_run_arrays": _fallible(
+        handle, arrays, c_size_t, arrays, c_size_t, out_handle
     ),
     "sl_session_trim": _fallible(handle),
     "sl_session_profile": _fallible(handle, out_handle),

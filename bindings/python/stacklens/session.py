@@ -16,6 +16,7 @@ import numpy as np
 from . import _logging, _native
 from ._native import lib
 from .errors import InvalidArgumentError
+from ._quick import QuickRuns
 from .model import Model
 from .tensor import (
     TYPE_NAMES,
@@ -165,6 +166,7 @@ class Session:
         lib.sl_session_counts(self._handle, byref(inputs), byref(outputs))
         self._inputs = self._declared(lib.sl_session_input, inputs.value)
         self._outputs = self._declared(lib.sl_session_output, outputs.value)
+        self._quick = QuickRuns([info.name for info in self._inputs])
 
     def _declared(self, read: Any, count: int) -> tuple[ValueInfo, ...]:
         values = []
@@ -219,6 +221,22 @@ class Session:
             Naming the input that does not fit.
         """
         handle = self._live()
+        if output_names is None and cancellation is None and type(inputs) is dict:
+            values = self._quick.run(handle, inputs)
+            if values is not None:
+                return values
+        results = self._run(handle, output_names, inputs, cancellation)
+        if output_names is None:
+            self._quick.learn(inputs, results)
+        return results
+
+    def _run(
+        self,
+        handle: c_void_p,
+        output_names: Optional[Sequence[str]],
+        inputs: Mapping[str, ArrayLike],
+        cancellation: Optional[Cancellation],
+    ) -> list[Value]:
         if not isinstance(inputs, (dict, Mapping)):
             raise InvalidArgumentError(
                 f"inputs must map names to arrays, found {type(inputs).__name__}"

@@ -159,6 +159,11 @@ def _holds_float64(value: Any) -> bool:
     return isinstance(value, (np.ndarray, np.generic))
 
 
+def number_of(dtype: np.dtype[Any]) -> Optional[int]:
+    """The element type that arrays of ``dtype`` have; None for texts and what ONNX lacks."""
+    return _NUMBER_OF.get(dtype)
+
+
 def _wrapped(array: np.ndarray, number: int) -> c_void_p:
     key = next(_lent_keys)
     _lent[key] = array
