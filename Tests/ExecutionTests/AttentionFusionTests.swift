@@ -161,19 +161,31 @@ struct AttentionFusionTests {
 }
 
 extension AttentionFusionTests {
-  /// A mask that leaves a query no key gives NaN, fused or not.
-  @Test func queriesWithoutKeysAreNotNumbers() throws {
+  enum Guard: CaseIterable { case none, zeroForNaN, oneForNaN, testOfAnother }
+
+  /// A mask that leaves a query no key gives NaN, or what the graph puts in its place, fused or not.
+  @Test(arguments: Guard.allCases, [4, 3]) func queriesWithoutKeys(_ form: Guard, keys: Int) throws
+  {
     let g = GraphBuilder("attention")
     var numbers = SeededNumbers(10)
-    let x = g.floats("x", 1, 2, 1, 4)
+    let (x, y) = (g.floats("x", 1, 4, 1, 4), g.floats("k", 1, keys, 1, 4))
+    var mask = [Float](repeating: 0, count: 4 * keys)
+    for key in 0..<keys { mask[2 * keys + key] = -.infinity }
+    mask[1] = -.infinity
     let scores =
-      g.matMul(g.transpose(x, [0, 2, 1, 3]), g.transpose(x, [0, 2, 3, 1]))
-      + g.constant(
-        "mask", try Tensor([Float(0), 0, -.infinity, -.infinity], shape: Shape([1, 1, 2, 2])))
-    let mixed = g.matMul(g.add("Softmax", [scores]), g.transpose(x, [0, 2, 1, 3]))
+      g.matMul(g.transpose(x, [0, 2, 1, 3]), g.transpose(y, [0, 2, 3, 1]))
+      + g.constant("mask", try Tensor(mask, shape: Shape([1, 1, 4, keys])))
+    var weights = g.add("Softmax", [scores])
+    if form != .none {
+      let test = g.add("IsNaN", [form == .testOfAnother ? scores : weights])
+      let other = try g.scalar("other", form == .oneForNaN ? 1 : 0)
+      weights = g.add("Where", [test, other, weights])
+    }
+    let mixed = g.matMul(weights, g.transpose(y, [0, 2, 1, 3]))
     g.output(g.transpose(mixed, [0, 2, 1, 3]), "y")
     let operators = try expectSameAtAllLevels(
-      g.graph, ["x": numbers.floats(1, 2, 1, 4)], tolerance: 1e-5)
-    #expect(operators.contains("Attention"))
+      g.graph, ["x": numbers.floats(1, 4, 1, 4), "k": numbers.floats(1, keys, 1, 4)],
+      tolerance: 1e-5)
+    #expect(operators.contains("Attention") == [.none, .zeroForNaN].contains(form))
   }
 }

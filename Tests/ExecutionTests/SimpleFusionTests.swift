@@ -44,6 +44,28 @@ struct SimpleFusionTests {
     #expect(operators.contains("Gelu") == spelling.isGelu)
   }
 
+  enum TanhGelu: CaseIterable {
+    case cubeLast, cubeFirst, otherCube, otherRoot, otherPower, cubeOfAnother
+
+    var isGelu: Bool { self == .cubeLast || self == .cubeFirst }
+  }
+
+  @Test(arguments: TanhGelu.allCases) func fusesOnlyGeluByTanh(_ spelling: TanhGelu) throws {
+    let g = GraphBuilder("gelu")
+    let x = g.floats("x", 3, 8)
+    let base = spelling == .cubeOfAnother ? g.add("Neg", [x]) : x
+    let cube = g.add("Pow", [base, try g.scalar("three", spelling == .otherPower ? 2 : 3)])
+    let cubic = try g.scalar("factor", spelling == .otherCube ? 0.05 : 0.044715) * cube
+    let inner = spelling == .cubeFirst ? cubic + x : x + cubic
+    let root = try g.scalar("root", spelling == .otherRoot ? 0.8 : 0.797_884_6)
+    let bell = try g.add("Tanh", [inner * root]) + g.scalar("one", 1)
+    g.output(try (x * g.scalar("half", 0.5)) * bell, "y")
+    var numbers = SeededNumbers(3)
+    let operators = try expectSameAtAllLevels(
+      g.graph, ["x": numbers.tensor(.float32, [3, 8], low: -4, high: 4)])
+    #expect(operators.contains("Gelu") == spelling.isGelu)
+  }
+
   enum Norm: CaseIterable {
     case power, product
     case meanOverOther, varianceOverOther, withoutKept, epsilonVector, scaleMatrix, scaleScalar

@@ -25,7 +25,8 @@ extension Transform {
       for (x, cubic) in [(0, 1), (1, 0)] {
         let x = sum.node.inputs[x]
         let rank = rank(of: x, index)
-        guard let scaled = index.producer(of: sum.node.inputs[cubic], "Mul"),
+        guard index.scalarOperand(inner.node, rank: rank) != nil,
+          let scaled = index.producer(of: sum.node.inputs[cubic], "Mul"),
           let factor = index.scalarOperand(scaled.node, rank: rank),
           abs(factor.scalar - 0.044715) < 1e-6,
           let cube = index.producer(of: factor.other, "Pow"), cube.node.inputs[0] == x,
