@@ -3,6 +3,7 @@
 #ifndef STACKLENS_EPILOGUE_H
 #define STACKLENS_EPILOGUE_H
 
+#include "include/slk_elementwise.h"
 #include "include/slk_gemm.h"
 #include "simd_names.h"
 
@@ -15,6 +16,15 @@ SLK_HIDDEN void slk_finish_reference(SLK_EPILOGUE_PARAMETERS);
 SLK_HIDDEN void slk_finish_avx2(SLK_EPILOGUE_PARAMETERS);
 SLK_HIDDEN void slk_finish_avx512(SLK_EPILOGUE_PARAMETERS);
 #endif
+
+/// Whether a tile of float32 sums applies it in its registers.
+static inline bool slk_epilogue_is_light(const slk_epilogue *e) {
+  const bool adds = !e->residual || (e->beta == 1.0f && e->residual_column_stride == 1 &&
+                                     (e->residual_first || e->activation == 0));
+  return e->alpha == 1.0f && adds && !e->accumulate && !e->store_bf16 &&
+         (e->activation == 0 || e->activation == SLK_UNARY_RELU ||
+          e->activation == SLK_UNARY_HARD_SWISH);
+}
 
 /// Whether the sums themselves are the result.
 static inline bool slk_epilogue_is_plain(const slk_epilogue *e) {

@@ -1,4 +1,5 @@
 #include "epilogue.h"
+#include "include/slk_elementwise.h"
 #include "include/slk_gemm.h"
 #include "panels.h"
 #include "transpose.h"

@@ -1,6 +1,7 @@
 // The product over a range of rows and panels, on top of gemm_tile.inc.h's accumulators. The
 // includer also defines SLK_OUT, the type of an element of the tile, SLK_FINISH, the epilogue of a
-// tile, and SLK_RUN_TILE where a tile is more than its sums.
+// tile, SLK_RUN_TILE where a tile is more than its sums, and SLK_TILE_EPILOGUE where it must know
+// whether it writes the result itself (SLK_IS_PLAIN holds and the tile is whole).
 
 #define slk_accumulate SLK_NAME(SLK_JOIN(accumulate, SLK_TILE))
 #define slk_store_sums SLK_NAME(SLK_JOIN(store_sums, SLK_TILE))
@@ -21,6 +22,9 @@ SLK_INLINE void slk_store_sums(const int rows, const int vectors, size_t units, 
 }
 #ifndef SLK_RUN_TILE
 #define SLK_RUN_TILE slk_store_sums
+#endif
+#ifndef SLK_TILE_EPILOGUE
+#define SLK_TILE_EPILOGUE(epilogue, is_direct) (epilogue)
 #endif
 
 #define SLK_DEFINE_TILE(rows, vectors)                                                           \
@@ -55,8 +59,9 @@ static void SLK_NAME(SLK_JOIN(product, SLK_TILE))(
       SLK_OUT *out = direct ? (SLK_OUT *)c + row * ldc + column : tile;
       const size_t ldo = direct ? ldc : vectors * SLK_LANES;
       SLK_NAME(SLK_JOIN(table, SLK_TILE))[rows - 1][vectors - 1](units, a + row * lda, lda, b, out,
-                                                                 ldo, ahead, epilogue, row,
-                                                                 column);
+                                                                 ldo, ahead,
+                                                                 SLK_TILE_EPILOGUE(epilogue, direct),
+                                                                 row, column);
       ahead.next += ahead.step * units;
       if (!direct) SLK_FINISH(epilogue, tile, ldo, rows, width, row, column, c, ldc);
     }
@@ -66,5 +71,6 @@ static void SLK_NAME(SLK_JOIN(product, SLK_TILE))(
 #undef SLK_DEFINE_TILE
 #undef SLK_NAME_TILE
 #undef SLK_RUN_TILE
+#undef SLK_TILE_EPILOGUE
 #undef slk_accumulate
 #undef slk_store_sums

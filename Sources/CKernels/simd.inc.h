@@ -85,6 +85,16 @@ SLK_INLINE vf v_round(vf x) {
 #endif
 }
 
+/// 1 / x to 2 units in the last place, for normal x with a normal reciprocal.
+SLK_INLINE vf v_reciprocal(vf x) {
+#if defined(SLK_IS_AVX512)
+  const vf y = (vf)_mm512_rcp14_ps((__m512)x);
+  return v_fma(y, v_fma(-x, y, v_set(1.0f)), y);
+#else
+  return 1.0f / x;
+#endif
+}
+
 /// x * 2^n for an integral n in [-300, 300], exact up to the final rounding of subnormal results.
 SLK_INLINE vf v_pow2_scale(vf x, vf n) {
 #if defined(SLK_IS_AVX512)

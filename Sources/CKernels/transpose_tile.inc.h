@@ -41,6 +41,14 @@ static inline __attribute__((always_inline)) void SLK_TILE(const SLK_ELEMENT *x,
 
 static void SLK_MATRIX(const SLK_ELEMENT *x, size_t x_stride, SLK_ELEMENT *y, size_t y_stride,
                        size_t rows, size_t columns) {
+  if (rows == 3 && y_stride == 3) {  // planes of three colours to pixels
+    for (size_t c = 0; c < columns; c++) {
+      y[3 * c] = x[c];
+      y[3 * c + 1] = x[x_stride + c];
+      y[3 * c + 2] = x[2 * x_stride + c];
+    }
+    return;
+  }
   size_t full_rows = rows - rows % SLK_EDGE, full_columns = columns - columns % SLK_EDGE;
   for (size_t r = 0; r < full_rows; r += SLK_EDGE)
     for (size_t c = 0; c < full_columns; c += SLK_EDGE)

@@ -26,7 +26,9 @@ SLK_HIDDEN void SLK_NAME(slk_unary)(int32_t op, const float *x, float *y, size_t
     case SLK_UNARY_GELU_TANH: SLK_EACH(v_gelu_tanh(v));
     case SLK_UNARY_TANH: SLK_EACH(v_tanh(v));
     case SLK_UNARY_SIGMOID: SLK_EACH(v_sigmoid(v));
-    case SLK_UNARY_SILU: SLK_EACH(v * v_sigmoid(p * v));
+    case SLK_UNARY_SILU:
+      if (p == 1.0f) SLK_EACH(v_silu(v));
+      SLK_EACH(v * v_sigmoid(p * v));
     case SLK_UNARY_EXP: SLK_EACH(v_exp(v));
     case SLK_UNARY_LOG: SLK_EACH(v_log(v));
     case SLK_UNARY_ERF: SLK_EACH(v_erf(v));
@@ -47,10 +49,7 @@ SLK_HIDDEN void SLK_NAME(slk_unary)(int32_t op, const float *x, float *y, size_t
       vf w;
       SLK_EACH((w = p * v + q, w = w < zero ? zero : w, w > one ? one : w));
     }
-    case SLK_UNARY_HARD_SWISH: {
-      vf w;
-      SLK_EACH((w = v * (1.0f / 6.0f) + 0.5f, w = w < zero ? zero : w, v * (w > one ? one : w)));
-    }
+    case SLK_UNARY_HARD_SWISH: SLK_EACH(v_hard_swish(v));
     case SLK_UNARY_MISH: SLK_EACH(v * v_tanh(v_softplus(v)));
     case SLK_UNARY_SOFTSIGN: SLK_EACH(v / (one + v_abs(v)));
     case SLK_UNARY_FLOOR: SLK_EACH(__builtin_elementwise_floor(v));

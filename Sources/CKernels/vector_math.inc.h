@@ -81,6 +81,33 @@ SLK_INLINE vf v_sigmoid(vf x) {
   return x == x ? y : x;
 }
 
+/// x / (1 + exp(-x)). Absolute error 1e-40 where the quotient is subnormal; -infinity gives NaN.
+SLK_INLINE vf v_silu(vf x) {
+  vf t = x < -104.5f ? (vf)-104.5f : x;
+  t = t > 87.0f ? (vf)87.0f : t;
+  // exp(-t) = 2^n 2^f, f in [-1/2, 1/2]; 2^f = 1 + f Q(f).
+  const vf n = v_round(t * -1.44269504f);
+  vf f = v_fma(t, v_set(-1.44269502f), -n);
+  f = v_fma(t, v_set(-1.92596299e-8f), f);
+  vf p = v_fma(v_set(1.54035300e-4f), f, v_set(1.33335581e-3f));
+  p = v_fma(p, f, v_set(9.61812911e-3f));
+  p = v_fma(p, f, v_set(5.55041087e-2f));
+  p = v_fma(p, f, v_set(2.40226507e-1f));
+  p = v_fma(p, f, v_set(6.93147181e-1f));
+  // What goes beyond 2^100 is kept apart: the sum is that power alone there.
+  const vf held = n > 100.0f ? (vf)100.0f : n;
+  const vf y = v_reciprocal(1.0f + v_pow2_scale(v_fma(p, f, v_set(1.0f)), held));
+  return x * v_pow2_scale(y, held - n);
+}
+
+/// x min(max(x / 6 + 1 / 2, 0), 1).
+SLK_INLINE vf v_hard_swish(vf x) {
+  const vf zero = v_set(0.0f), one = v_set(1.0f);
+  vf w = x * (1.0f / 6.0f) + 0.5f;
+  w = w < zero ? zero : w;
+  return x * (w > one ? one : w);
+}
+
 SLK_INLINE vf v_erf(vf x) {
   vf t = v_abs(x), s = x * x;
   // erf(x) = x + x P(x^2) below 0.9275, else 1 - exp(Q(|x|)).
