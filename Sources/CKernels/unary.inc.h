@@ -27,8 +27,11 @@ SLK_HIDDEN void SLK_NAME(slk_unary)(int32_t op, const float *x, float *y, size_t
     case SLK_UNARY_TANH: SLK_EACH(v_tanh(v));
     case SLK_UNARY_SIGMOID: SLK_EACH(v_sigmoid(v));
     case SLK_UNARY_SILU:
-      if (p == 1.0f) SLK_EACH(v_silu(v));
-      SLK_EACH(v * v_sigmoid(p * v));
+      if (p == 1.0f) {
+        SLK_EACH(v_silu(v));
+      } else {
+        SLK_EACH(v * v_sigmoid(p * v));
+      }
     case SLK_UNARY_EXP: SLK_EACH(v_exp(v));
     case SLK_UNARY_LOG: SLK_EACH(v_log(v));
     case SLK_UNARY_ERF: SLK_EACH(v_erf(v));

@@ -48,7 +48,7 @@ struct SampleRoundTripTests {
     for level in 0...2 {
       try check(session(graph, level: level).run(tensors: inputs), "level \(level)")
     }
-    guard test.definition.domain != "com.microsoft" else { return }
+    guard !test.definition.domain.hasPrefix("com.microsoft") else { return }
     var model = Model(graph: graph)
     for index in direct.indices { model.graph.outputs[index].type = type(of: direct[index]) }
     let isOwn = test.definition.domain == "ai.stacklens"
