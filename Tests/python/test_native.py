@@ -27,6 +27,7 @@ STRUCTS = {
     "sl_session_options": _native.SessionOptions,
     "sl_quantize_options": _native.QuantizeOptions,
     "sl_value_info": _native.ValueInfo,
+    "sl_array": _native.Array,
     "sl_description": _native.Description,
     "sl_text": _native.Text,
     "sl_tokenizer_options": _native.TokenizerOptions,
