@@ -99,7 +99,7 @@ def test_prototype_fits_the_declaration(name: str) -> None:
 def test_structure_has_the_fields_of_the_header(name: str) -> None:
     body = re.search(rf"typedef struct {name} {{(.*?)}} {name};", HEADER, re.DOTALL)
     assert body is not None
-    fields = re.findall(r"(\w+)\s*;", body.group(1))
+    fields = re.findall(r"(\w+)(?:\[\d+\])?\s*;", body.group(1))
     assert [field[0] for field in STRUCTS[name]._fields_] == fields
 
 
