@@ -41,7 +41,12 @@ SLK_INLINE bool SLK_NAME(finish_in_one_pass)(SLK_EPILOGUE_PARAMETERS) {
     case SLK_UNARY_GELU_ERF: SLK_FINISH_TILE(v_gelu_erf(v));
     case SLK_UNARY_GELU_FAST: SLK_FINISH_TILE(v_gelu_fast(v));
     case SLK_UNARY_RELU: SLK_FINISH_TILE(v < zero ? zero : v);
-    case SLK_UNARY_SILU: SLK_FINISH_TILE(v * v_sigmoid(v_set(e->activation_p) * v));
+    case SLK_UNARY_SILU:
+      if (e->activation_p == 1.0f) {
+        SLK_FINISH_TILE(v_silu(v));
+      } else {
+        SLK_FINISH_TILE(v * v_sigmoid(v_set(e->activation_p) * v));
+      }
     case SLK_UNARY_HARD_SWISH: {
       vf w;
       SLK_FINISH_TILE((w = v * (1.0f / 6.0f) + 0.5f, w = w < zero ? zero : w,
