@@ -57,11 +57,8 @@ extension OperatorDefinition {
   private static func lowerBroadcasting(
     _ node: Node, _ opset: Int, _ rewriter: inout Rewriter
   ) throws(StackLensError) -> [Node] {
-    let shapes = node.inputs.map { rewriter.dimensions(of: $0) }
-    let isSame = shapes.allSatisfy { shape in
-      shape == shapes[0]
-        && shape?.allSatisfy { if case .fixed = $0 { true } else { false } } == true
-    }
+    let shapes = node.inputs.map { rewriter.dims(of: $0) }
+    let isSame = shapes.allSatisfy { $0 == shapes[0] && $0?.contains(nil) == false }
     guard !isSame, node.inputs.count > 1 else { return [node] }
     guard node.opType == "Sum" else {
       throw .unsupported("\(node.opType) that broadcasts needs opset 8, not \(opset)")

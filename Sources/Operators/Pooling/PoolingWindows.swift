@@ -112,12 +112,12 @@ private func refuseWindowsInPadding(
     if case .ints(let values)? = node.attributes[name], values.count == count { return values }
     return [Int64](repeating: fallback, count: count)
   }
-  guard let dims = rewriter.dimensions(of: node.inputs[0]), dims.count > 2 else { return }
+  guard let dims = rewriter.dims(of: node.inputs[0]), dims.count > 2 else { return }
   let rank = dims.count - 2
   let (kernel, strides) = (list("kernel_shape", rank, 1), list("strides", rank, 1))
   let (dilations, pads) = (list("dilations", rank, 1), list("pads", 2 * rank, 0))
   for axis in 0..<rank {
-    guard case .fixed(let extent) = dims[axis + 2], strides[axis] > 0 else { continue }
+    guard let extent = dims[axis + 2], strides[axis] > 0 else { continue }
     let numbers = [kernel[axis], strides[axis], dilations[axis], pads[axis], pads[axis + rank]]
     guard extent < Int32.max, numbers.allSatisfy({ abs($0) < 1 << 31 }) else { continue }
     let begun = Int64(extent) + pads[axis]

@@ -119,9 +119,9 @@ private func unevenSizes(
   if case .int(let value)? = node.attributes["axis"], let narrow = Int(exactly: value) {
     axis = narrow
   }
-  if let dims = rewriter.dimensions(of: node.inputs[0]) {
+  if let dims = rewriter.dims(of: node.inputs[0]) {
     let place = axis < 0 ? axis + dims.count : axis
-    if dims.indices.contains(place), case .fixed(let extent) = dims[place] {
+    if dims.indices.contains(place), let extent = dims[place] {
       if extent % parts == 0 { return nil }
       let sizes = try equalParts(of: extent, count: parts)
       return try rewriter.ints(sizes.map(Int64.init), "split")
