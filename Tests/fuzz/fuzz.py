@@ -32,6 +32,7 @@ import stacklens  # noqa: E402
 
 DATA = pathlib.Path(os.environ.get("STACKLENS_DATA", ROOT.parent / "shared"))
 MEMORY_LIMIT = 4 << 30  # address space of a worker
+CALL_MEMORY_LIMIT = 2 << 30  # eager calls have no limit of their own
 RUN_LIMIT = 64 << 20  # memory of one run
 CANCEL_SECONDS = 2
 HANG_SECONDS = 10
@@ -231,7 +232,8 @@ def work(kind: str, seed: int, numbers: list[int], results: object) -> None:
     """Tries mutations in order and says which one is next, so that the parent knows the killer."""
     with open(os.devnull, "w") as devnull:
         os.dup2(devnull.fileno(), 2)
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
+    limit = CALL_MEMORY_LIMIT if kind == "operator" else MEMORY_LIMIT
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     target = TARGETS[kind]()
     for number in numbers:

@@ -15,6 +15,17 @@ extension OperatorDefinition {
     execution: .evaluate { (context) throws(StackLensError) in
       [.tensor(try context.flexibleAttention())]
     },
+    outline: { (context) throws(StackLensError) in
+      let (query, value) = (try context.input(0), try context.input(2))
+      guard let type = query.type, let values = value.type, let keys = try context.input(1).type,
+        type.rank == 4, keys.rank == 4, values.rank == 4
+      else { return [query.rankless] }
+      let dims = type.shape.dims
+      let scores = try AbstractValue.tensor(
+        type.elementType, [dims[0], dims[1], dims[2], keys.shape[2]])
+      for name in ["score_mod", "prob_mod"] { _ = context.subgraph(name, [scores]) }
+      return [try .tensor(type.elementType, [dims[0], dims[1], dims[2], values.shape[3]])]
+    },
     samples: [
       Sample(
         [.floats(2, 4, 3, 8), .floats(2, 2, 5, 8), .floats(2, 2, 5, 4)],

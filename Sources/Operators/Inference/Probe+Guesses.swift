@@ -36,7 +36,7 @@ struct Question {
 extension Probe {
   // Values that only the data tell -------------------------------------------------------------
 
-  private static let guessCount = 96
+  private static let guessCount = 256
   /// Accepted guesses that make an extent believable which is the same for all.
   private static let enoughAnswers = 6
 
@@ -68,7 +68,7 @@ extension Probe {
         asked.values[index] = try? Tensor(type, filledWith: numbers.map(Double.init))
       }
       if let answer = try? asked.answer() { answers.append(answer) }
-      if answers.count == 24 || round == 31 && answers.isEmpty { break }
+      if answers.count == 24 || round == 63 && answers.isEmpty { break }
     }
     guard let first = answers.first else { return nil }
     return first.indices.map { output -> AbstractValue in
