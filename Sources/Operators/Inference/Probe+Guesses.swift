@@ -48,20 +48,23 @@ extension Probe {
       return type.rank <= 1 && type.shape.count <= 64
     }
     guard !open.isEmpty else { return nil }
-    let extents = question.types.compactMap { $0?.shape.dims }.joined()
-    var draw = Draw(numbers: [0, 1, 2, 3, 4, 5, -1, -2, -3] + extents.prefix(16))
+    let extents = Array(question.types.compactMap { $0?.shape.dims }.joined().prefix(16))
+    var draw = Draw(numbers: [0, 1, 2, 3, 4, 5, -1, -2, -3] + extents)
     var answers: [[TensorType]] = []
     for round in 0..<Self.guessCount {
       var asked = question
       for index in open {
         guard let type = asked.types[index] else { continue }
         let count = type.shape.count
-        // First all inputs hold the same number, then ones and a -1, then anything.
+        // First all inputs hold the same number, then ones and a -1, then an extent in one place
+        // (sizes that add up to it), then anything.
         let numbers: [Int] =
           if round < 6 {
             [Int](repeating: [0, 1, 2, -1, 3, 5][round], count: count)
           } else if round < 14 {
             (0..<count).map { $0 == round - 6 ? -1 : 1 }
+          } else if round < 14 + 2 * extents.count {
+            (0..<count).map { $0 == round % 2 ? extents[(round - 14) / 2] : 0 }
           } else {
             (0..<count).map { _ in draw.next() }
           }
