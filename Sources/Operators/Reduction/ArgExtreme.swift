@@ -24,7 +24,7 @@ extension OperatorDefinition {
       infer: { (context) throws(StackLensError) in
         let input = try context.input(0, oneOf: ElementType.numbers)
         let (axis, shape) = try nonScalar(context, input.shape)
-        var dims = input.shape.dims
+        var dims = shape.dims
         if try context.flag("keepdims") { dims[axis] = 1 } else { dims.remove(at: axis) }
         if input.rank == 0 { dims = [] }
         let output = try Shape(dims)
@@ -50,7 +50,8 @@ extension OperatorDefinition {
         Sample([.floats(3, 4, 5)], ["axis": .int(1)]),
         Sample([.floats(3, 40)], ["axis": .int(-1), "keepdims": .int(0)]),
         Sample([.random(.int32, [4, 9], low: 0, high: 3)], ["select_last_index": .int(1)]),
-        Sample([.floats(0, 4)], ["axis": .int(1)]),
+        Sample([.floats(0, 4)], ["axis": .int(1)]), Sample([.floats()]),
+        Sample([.floats()], ["axis": .int(-1), "keepdims": .int(0)]),
       ])
   }
 

@@ -5,8 +5,9 @@ import Testing
 
 @testable import Operators
 
-/// Extents whose product only a zero makes small: nothing is walked or allocated for them.
-struct EmptyTensorTests {
+/// Shapes that are easily forgotten: scalars, and extents whose product only a zero makes small, for
+/// which nothing is walked or allocated.
+struct DegenerateShapeTests {
   private func time(
     _ name: String, domain: String = "", _ dims: [Int], _ more: [Tensor] = [],
     _ attributes: [String: Attribute] = [:]
@@ -19,6 +20,15 @@ struct EmptyTensorTests {
     return ContinuousClock().measure {
       // Refusing such an extent is as good as an empty result.
       _ = try? definition.evaluate(node, inputs: inputs.map { .tensor($0) })
+    }
+  }
+
+  @Test func scalarsHaveAnExtreme() throws {
+    let one = try Tensor(scalar: Float(3))
+    for keepDims in [0, 1] as [Int64] {
+      let found = try evaluate("ArgMax", [one], ["axis": .int(-1), "keepdims": .int(keepDims)])
+      #expect(try found[0].tensor().shape == .scalar)
+      #expect(try found[0].tensor().elements(as: Int64.self) == [0])
     }
   }
 
