@@ -12,6 +12,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +76,8 @@ def main() -> int:
         difference = worst(session.run(None, feed), peer.run(None, feed))
         medians = alternate(
             {
-                "peer": lambda: peer.run(None, feed),
-                "stacklens": lambda: session.run(None, feed),
+                "peer": partial(peer.run, None, feed),
+                "stacklens": partial(session.run, None, feed),
             },
             *((3, 3) if options.quick else (9, 7)),
         )

@@ -10,7 +10,7 @@ import stacklens
 
 onnx = pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
-from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+from onnx import helper, numpy_helper  # noqa: E402
 
 DOMAIN = "com.microsoft"
 Arrays = list[Optional[np.ndarray]]

@@ -133,7 +133,7 @@ def converted(value: np.ndarray, dtype: np.dtype) -> np.ndarray:
     value = np.asarray(value)
     if value.dtype == dtype:
         return value
-    if dtype == object:
+    if dtype.kind == "O":
         return np.array([str(item) for item in value.ravel()], object).reshape(value.shape)
     if value.dtype.kind in "OUS":
         return np.ones(value.shape).astype(dtype)

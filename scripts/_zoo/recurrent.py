@@ -57,7 +57,7 @@ class Greedy(torch.nn.Module):
         state = torch.tanh(memory.mean(dim=1))
         token = torch.zeros(memory.size(0), dtype=torch.long)
         result = torch.zeros(memory.size(0), 0, self.classes)
-        for step in range(steps.size(0)):
+        for _ in range(steps.size(0)):
             joined = torch.cat([self.embedding(token), state], dim=1)
             if bool(joined.sum() > 0):
                 state = torch.tanh(self.cell(joined))

@@ -15,8 +15,8 @@ import numpy as np
 
 from . import _logging, _native
 from ._native import lib
-from .errors import InvalidArgumentError
 from ._quick import QuickRuns
+from .errors import InvalidArgumentError
 from .model import Model
 from .tensor import (
     TYPE_NAMES,
