@@ -98,7 +98,7 @@ static void leaves_what_it_refuses(void) {
   CHECK_STATUS(sl_tensor_from_dlpack(&bad, &tensor), SL_UNSUPPORTED);
   bad = good, bad.lanes = 4;
   CHECK_STATUS(sl_tensor_from_dlpack(&bad, &tensor), SL_UNSUPPORTED);
-  bad = good, bad.code = 5, bad.bits = 64;
+  bad = good, bad.code = 3, bad.bits = 64;
   CHECK_STATUS(sl_tensor_from_dlpack(&bad, &tensor), SL_UNSUPPORTED);
   bad = good, bad.bits = 4;
   CHECK_STATUS(sl_tensor_from_dlpack(&bad, &tensor), SL_UNSUPPORTED);
