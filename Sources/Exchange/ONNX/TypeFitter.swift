@@ -62,6 +62,12 @@ struct TypeFitter {
       guard let letter = constraints.outputs[index], !constraints.outputs.isMixed(index) else {
         continue
       }
+      if node.opType == "ConstantOfShape" {
+        var type = ElementType.float32
+        if case .tensor(let value)? = node.attributes["value"] { type = value.elementType }
+        found.append((name, .tensor(type, nil)))
+        continue
+      }
       if node.opType == "Cast", case .int(let number)? = node.attributes["to"],
         let type = Int32(exactly: number).flatMap(ElementType.init(rawValue:))
       {
