@@ -51,10 +51,10 @@ extension Probe {
     let extents = Array(question.types.compactMap { $0?.shape.dims }.joined().prefix(16))
     var draw = Draw(numbers: [0, 1, 2, 3, 4, 5, -1, -2, -3] + extents)
     var answers: [[TensorType]] = []
-    let planned = 14 + 2 * extents.count
+    // Guesses in which several inputs hold the same numbers say nothing about each of them.
+    var independent = 0
+    let structured = 14 + 2 * extents.count
     for round in 0..<Self.guessCount {
-      // What answers to plan agree on may still be chance: half of them are drawn.
-      if answers.count >= 12, round < planned { continue }
       var asked = question
       for index in open {
         guard let type = asked.types[index] else { continue }
@@ -66,15 +66,18 @@ extension Probe {
             [Int](repeating: [0, 1, 2, -1, 3, 5][round], count: count)
           } else if round < 14 {
             (0..<count).map { $0 == round - 6 ? -1 : 1 }
-          } else if round < planned {
+          } else if round < structured {
             (0..<count).map { $0 == round % 2 ? extents[(round - 14) / 2] : 0 }
           } else {
             (0..<count).map { _ in draw.next() }
           }
         asked.values[index] = try? Tensor(type, filledWith: numbers.map(Double.init))
       }
-      if let answer = try? asked.answer() { answers.append(answer) }
-      if answers.count == 24 || round == 63 && answers.isEmpty { break }
+      if let answer = try? asked.answer() {
+        answers.append(answer)
+        if round >= structured || open.count == 1 { independent += 1 }
+      }
+      if independent == 24 || round == 63 && answers.isEmpty { break }
     }
     guard let first = answers.first else { return nil }
     return first.indices.map { output -> AbstractValue in
@@ -84,7 +87,8 @@ extension Probe {
       guard all.allSatisfy({ $0.rank == type.rank }) else { return .elements(type.elementType) }
       var dims = type.shape.dims
       for axis in dims.indices
-      where all.count < Self.enoughAnswers || all.contains(where: { $0.shape[axis] != dims[axis] })
+      where independent < Self.enoughAnswers
+        || all.contains(where: { $0.shape[axis] != dims[axis] })
       {
         dims[axis] = number(at: "\(own)\(output).\(axis)")
       }

@@ -71,6 +71,7 @@ extension OperatorDefinition {
         let reduced = try Shape(shape.dims.enumerated().map { axes.contains($0) ? 1 : $1 })
         let loop = BroadcastLoop([shape, reduced], to: shape)
         return try wideKernel(Double.self, preparation) { (wide) throws(StackLensError) in
+          guard shape.count > 0 else { return }
           let (x, y) = (try wide.input(0), wide.outputs[0])
           let count = Double(plan.reducedCount)
           var means = [Double](repeating: 0, count: plan.outputCount)

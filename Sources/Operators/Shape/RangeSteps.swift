@@ -46,7 +46,7 @@ struct RangeSteps {
     guard delta != 0, steps.isFinite, steps < 0x1p62 else {
       throw .invalidArgument("a Range from \(start) to \(limit) by \(delta) has no end")
     }
-    return max(0, Int(steps))
+    return steps > 0 ? Int(steps) : 0
   }
 
   private static func integer(_ tensor: Tensor) -> Int {
