@@ -47,6 +47,8 @@ struct BertEncoder: TextEncoder {
   /// Texts in order, cut where about this many tokens are together: enough rows to keep the matrix
   /// kernels busy, few enough to stay in a core's cache.
   private static let batchTokenCount = 256
+  /// No batch of several texts has more tokens: what the largest run needs is all that runs need.
+  private static let mostTokens = 320
 
   func batches(_ job: EncoderJob, threadCount: Int) -> [[Int]] {
     guard job.textCount > 0 else { return [] }
@@ -68,13 +70,21 @@ struct BertEncoder: TextEncoder {
   private func split(_ texts: [Int], _ job: EncoderJob, _ count: Int, _ total: Int) -> [[Int]] {
     var batches: [[Int]] = []
     var batch: [Int] = []
-    var (seen, next) = (0, 1)
+    var (seen, next, inBatch) = (0, 1, 0)
     for text in texts {
+      let tokens = job.tokenCount(text)
+      if !batch.isEmpty, inBatch + tokens > Self.mostTokens {
+        batches.append(batch)
+        batch = []
+        inBatch = 0
+      }
       batch.append(text)
-      seen += job.tokenCount(text)
+      inBatch += tokens
+      seen += tokens
       if seen * count >= total * next {
         batches.append(batch)
         batch = []
+        inBatch = 0
         while seen * count >= total * next { next += 1 }
       }
     }
