@@ -71,24 +71,22 @@ struct BertEncoder: TextEncoder {
     var batches: [[Int]] = []
     var batch: [Int] = []
     var (seen, next, inBatch) = (0, 1, 0)
+    func close() {
+      if !batch.isEmpty { batches.append(batch) }
+      (batch, inBatch) = ([], 0)
+    }
     for text in texts {
       let tokens = job.tokenCount(text)
-      if !batch.isEmpty, inBatch + tokens > Self.mostTokens {
-        batches.append(batch)
-        batch = []
-        inBatch = 0
-      }
+      if inBatch + tokens > Self.mostTokens { close() }
       batch.append(text)
       inBatch += tokens
       seen += tokens
       if seen * count >= total * next {
-        batches.append(batch)
-        batch = []
-        inBatch = 0
+        close()
         while seen * count >= total * next { next += 1 }
       }
     }
-    if !batch.isEmpty { batches.append(batch) }
+    close()
     return batches
   }
 

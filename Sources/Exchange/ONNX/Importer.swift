@@ -159,23 +159,7 @@ final class Importer {
       throw .formatError(
         "\(node.opType) appears in opset \(definition.versions[0]), the model imports \(version)")
     }
-    // In one order, so that fresh names are the same every time.
-    for (key, attribute) in node.attributes.sorted(by: { $0.key < $1.key }) {
-      switch attribute {
-      case .graph(let inner):
-        let inner = try rewrite(
-          inner, frame.names, calledFrom: frame.call, in: scope, depth: depth + 1)
-        node.attributes[key] = .graph(inner)
-      case .graphs(let inner):
-        var rewritten: [Graph] = []
-        for graph in inner {
-          try rewritten.append(
-            rewrite(graph, frame.names, calledFrom: frame.call, in: scope, depth: depth + 1))
-        }
-        node.attributes[key] = .graphs(rewritten)
-      default: break
-      }
-    }
+    try rewriteSubgraphs(of: &node, frame, scope, depth)
     if version < 6, node.domain.isEmpty { node.attributes["consumed_inputs"] = nil }
     if version >= definition.newestVersion || definition.lift == nil {
       try definition.verify(node)
@@ -219,6 +203,28 @@ final class Importer {
       if let definition = self.definition(of: node) {
         try definition.verify(node)
         graph.nodes.append(node)
+      }
+    }
+  }
+
+  private func rewriteSubgraphs(
+    of node: inout Node, _ frame: Frame, _ scope: NameScope, _ depth: Int
+  ) throws(StackLensError) {
+    // In one order, so that fresh names are the same every time.
+    for (key, attribute) in node.attributes.sorted(by: { $0.key < $1.key }) {
+      switch attribute {
+      case .graph(let inner):
+        let inner = try rewrite(
+          inner, frame.names, calledFrom: frame.call, in: scope, depth: depth + 1)
+        node.attributes[key] = .graph(inner)
+      case .graphs(let inner):
+        var rewritten: [Graph] = []
+        for graph in inner {
+          try rewritten.append(
+            rewrite(graph, frame.names, calledFrom: frame.call, in: scope, depth: depth + 1))
+        }
+        node.attributes[key] = .graphs(rewritten)
+      default: break
       }
     }
   }

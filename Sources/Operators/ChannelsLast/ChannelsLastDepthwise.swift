@@ -4,8 +4,8 @@ import Tensors
 
 /// A convolution over images with their channels last in which every channel has a kernel of its own.
 struct ChannelsLastDepthwise: Sendable {
-  private let geometry: ConvolutionGeometry
-  private let activation: FusedActivation
+  private let form: ChannelsLastForm
+  private var geometry: ConvolutionGeometry { form.geometry }
   private let weight: Tensor
   private let plan: ScratchPlan
   private let (zeroRoom, tableRoom): (Int, Int)
@@ -13,15 +13,10 @@ struct ChannelsLastDepthwise: Sendable {
 
   /// Nil where the convolution has another form or its weights are not constant.
   init?(_ preparation: Preparation) throws(StackLensError) {
-    let geometry = try OperatorDefinition.channelsLastGeometry(
-      preparation, x: preparation.input(0).shape, w: preparation.input(1).shape)
-    guard !geometry.isEmpty, geometry.inputChannels == 1, geometry.outputChannels == 1,
-      preparation.outputs[0].shape.dims == geometry.channelsLastDims,
-      preparation.inputs.count < 4 || preparation.inputs[3] == nil
-        || preparation.inputs[3] == preparation.outputs[0]
-    else { return nil }
-    self.geometry = geometry
-    activation = try FusedActivation(preparation)
+    guard let form = try ChannelsLastForm(preparation) else { return nil }
+    self.form = form
+    let geometry = form.geometry
+    guard geometry.inputChannels == 1, geometry.outputChannels == 1 else { return nil }
     let (taps, channels) = (geometry.kernelCount, geometry.groupCount)
     let byteCount = try preparation.input(1).shape.count * MemoryLayout<Float>.stride
     guard
@@ -80,7 +75,7 @@ struct ChannelsLastDepthwise: Sendable {
             Int32(SLK_BINARY_ADD.rawValue), y, 1, residual + start * channels, 1, y,
             count * channels)
         }
-        activation.apply(y, count * channels)
+        form.activation.apply(y, count * channels)
       }
     }
   }

@@ -5,8 +5,8 @@ import Tensors
 /// A convolution over images with their channels last as a product with packed weights: the pixels
 /// are rows of A where they lie, one run of channels for each kernel position.
 struct ChannelsLastProduct: Sendable {
-  private let geometry: ConvolutionGeometry
-  private let activation: FusedActivation
+  private let form: ChannelsLastForm
+  private var geometry: ConvolutionGeometry { form.geometry }
   private let weight: Tensor
   /// Bytes of the packed weights of one group.
   private let groupBytes: Int
@@ -46,27 +46,23 @@ struct ChannelsLastProduct: Sendable {
     }
   }
 
-  /// Nil where the weights are not constant, or the residual is no image of the result's shape.
+  /// Nil where the weights are not constant or the kernel has a depth.
   init?(_ preparation: Preparation) throws(StackLensError) {
-    geometry = try OperatorDefinition.channelsLastGeometry(
-      preparation, x: preparation.input(0).shape, w: preparation.input(1).shape)
-    guard !geometry.isEmpty, geometry.termCount > 0, geometry.axes[0].kernel == 1,
-      preparation.outputs[0].shape.dims == geometry.channelsLastDims,
-      preparation.inputs.count < 4 || preparation.inputs[3] == nil
-        || preparation.inputs[3] == preparation.outputs[0]
-    else { return nil }
-    activation = try FusedActivation(preparation)
+    guard let form = try ChannelsLastForm(preparation) else { return nil }
+    self.form = form
+    let geometry = form.geometry
+    guard geometry.termCount > 0, geometry.axes[0].kernel == 1 else { return nil }
     let (k, n) = (geometry.termCount, geometry.outputChannels)
     guard k < 1 << 31, n < 1 << 31 else { return nil }
     groupBytes = (slk_gemm_f32_packed_bytes(k, n) + 63) & ~63
     let (byteCount, overflow) = groupBytes.multipliedReportingOverflow(by: geometry.groupCount)
     guard !overflow else { return nil }
-    let (form, groupBytes) = (geometry, groupBytes)
+    let groupBytes = groupBytes
     guard
       let packed = try preparation.packed(
         1, layout: "channels last \(geometry.groupCount)", byteCount: byteCount,
         fill: { source, target in
-          Self.pack(source.floats, form, target, groupBytes, preparation.parallel)
+          Self.pack(source.floats, geometry, target, groupBytes, preparation.parallel)
         })
     else { return nil }
     weight = packed
@@ -171,7 +167,7 @@ struct ChannelsLastProduct: Sendable {
       let range = panels * share / parts.panelParts..<panels * (share + 1) / parts.panelParts
       let table = tables + part * parts.rowBlock * geometry.kernelCount
       for group in 0..<geometry.groupCount {
-        var epilogue = epilogue(run, group)
+        var epilogue = form.epilogue(run, group: group)
         let y = run.outputs[0].floats + group * geometry.outputChannels
         let packed = weight.base + group * groupBytes
         let own = image + group * geometry.inputChannels
@@ -190,22 +186,6 @@ struct ChannelsLastProduct: Sendable {
         }
       }
     }
-  }
-
-  private func epilogue(_ run: Invocation, _ group: Int) -> slk_epilogue {
-    var epilogue = slk_epilogue_none()
-    let start = group * geometry.outputChannels
-    if run.inputs.count > 2, let bias = run.inputs[2] {
-      epilogue.bias = UnsafePointer(bias.floats + start)
-    }
-    epilogue.activate(activation)
-    if run.inputs.count > 3, let residual = run.inputs[3] {
-      epilogue.residual = UnsafePointer(residual.floats + start)
-      epilogue.residual_row_stride = geometry.groupCount * geometry.outputChannels
-      epilogue.residual_column_stride = 1
-      epilogue.residual_first = true
-    }
-    return epilogue
   }
 
   /// The image inside a frame of zeros.

@@ -5,8 +5,8 @@ import Tensors
 /// A 3 x 3 convolution over images with their channels last by Winograd's F(4x4, 3x3): a quarter of
 /// the multiplications, for two transforms and four times the weights.
 struct ChannelsLastWinograd: Sendable {
-  private let geometry: ConvolutionGeometry
-  private let activation: FusedActivation
+  private let form: ChannelsLastForm
+  private var geometry: ConvolutionGeometry { form.geometry }
   private let weight: Tensor
   /// Bytes of the packed weights of one of the 36 products.
   private let pointBytes: Int
@@ -25,23 +25,19 @@ struct ChannelsLastWinograd: Sendable {
 
   /// Nil where the convolution has another form or is too small.
   init?(_ preparation: Preparation) throws(StackLensError) {
-    let geometry = try OperatorDefinition.channelsLastGeometry(
-      preparation, x: preparation.input(0).shape, w: preparation.input(1).shape)
+    guard let form = try ChannelsLastForm(preparation) else { return nil }
+    let geometry = form.geometry
     let (channels, outputs) = (geometry.inputChannels, geometry.outputChannels)
-    guard !geometry.isEmpty, geometry.groupCount == 1, channels >= Self.leastChannels,
+    guard geometry.groupCount == 1, channels >= Self.leastChannels,
       outputs >= Self.leastChannels, geometry.rank == 2,
-      geometry.axes[1...].allSatisfy({ $0.kernel == 3 && $0.stride == 1 && $0.dilation == 1 }),
-      preparation.outputs[0].shape.dims == geometry.channelsLastDims,
-      preparation.inputs.count < 4 || preparation.inputs[3] == nil
-        || preparation.inputs[3] == preparation.outputs[0]
+      geometry.axes[1...].allSatisfy({ $0.kernel == 3 && $0.stride == 1 && $0.dilation == 1 })
     else { return nil }
     let (rows, columns) = ((geometry.axes[1].output + 3) / 4, (geometry.axes[2].output + 3) / 4)
     tileCount = try Shape([geometry.batch, rows, columns]).count
     guard tileCount >= Self.leastTiles, geometry.outputPixels * 10 >= rows * columns * 16 * 7 else {
       return nil
     }
-    self.geometry = geometry
-    activation = try FusedActivation(preparation)
+    self.form = form
     tiles = slk_winograd_tiles(
       height: geometry.axes[1].output, width: geometry.axes[2].output, rows: rows,
       columns: columns)
@@ -147,25 +143,10 @@ struct ChannelsLastWinograd: Sendable {
           weight.base + point * pointBytes, m + point * count * outputs, outputs, &none, 0, count,
           0, panels)
       }
-      var (epilogue, tiles) = (epilogue(run), tiles)
+      var (epilogue, tiles) = (form.epilogue(run), tiles)
       slk_winograd_output_f32(
         outputs, m, count * outputs, &tiles, first, count, &epilogue, run.outputs[0].floats,
         room(tileRoom) + part * tileFloats)
     }
-  }
-
-  private func epilogue(_ run: Invocation) -> slk_epilogue {
-    var epilogue = slk_epilogue_none()
-    if run.inputs.count > 2, let bias = run.inputs[2] {
-      epilogue.bias = UnsafePointer(bias.floats)
-    }
-    epilogue.activate(activation)
-    if run.inputs.count > 3, let residual = run.inputs[3] {
-      epilogue.residual = UnsafePointer(residual.floats)
-      epilogue.residual_row_stride = geometry.outputChannels
-      epilogue.residual_column_stride = 1
-      epilogue.residual_first = true
-    }
-    return epilogue
   }
 }
