@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-slk_cpu_choice slk_cpu = {SLK_TIER_REFERENCE, false, false};
+slk_cpu_choice slk_cpu = {SLK_TIER_REFERENCE, false, false, false};
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -17,7 +17,7 @@ static unsigned long long enabled_state(void) {
 static bool has(unsigned word, unsigned bit) { return (word >> bit) & 1u; }
 
 static slk_cpu_choice detect(void) {
-  slk_cpu_choice choice = {SLK_TIER_REFERENCE, false, false};
+  slk_cpu_choice choice = {SLK_TIER_REFERENCE, false, false, false};
   unsigned a, b, c, d;
   if (!__get_cpuid(1, &a, &b, &c, &d)) return choice;
   bool fma = has(c, 12), system_saves = has(c, 27), avx = has(c, 28);
@@ -32,13 +32,14 @@ static slk_cpu_choice detect(void) {
   if (!avx512 || (state & 0xe6) != 0xe6) return choice;
   choice.tier = SLK_TIER_AVX512;
   choice.vnni = has(c, 11);
+  choice.vbmi = has(c, 1);
   unsigned leaf_count = a;
   if (leaf_count >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d)) choice.bf16 = has(a, 5);
   return choice;
 }
 #else
 static slk_cpu_choice detect(void) {
-  return (slk_cpu_choice){SLK_TIER_REFERENCE, false, false};
+  return (slk_cpu_choice){SLK_TIER_REFERENCE, false, false, false};
 }
 #endif
 
@@ -55,6 +56,7 @@ __attribute__((constructor)) static void choose(void) {
   }
   if (choice.tier > limit) choice.tier = limit;
   choice.vnni = choice.vnni && extensions;
+  choice.vbmi = choice.vbmi && extensions;
   choice.bf16 = choice.bf16 && extensions;
   slk_cpu = choice;
 }

@@ -6,7 +6,7 @@
 
 typedef struct {
   slk_tier tier;
-  bool vnni, bf16;
+  bool vnni, vbmi, bf16;
 } slk_cpu_choice;
 
 /// Written once, before main.

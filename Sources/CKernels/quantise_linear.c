@@ -37,7 +37,27 @@ int64_t slk_sum_bytes(const uint8_t *x, int is_signed, size_t n) {
   return SLK_DISPATCH(sum_bytes, x, is_signed, n);
 }
 
+#if defined(__x86_64__)
+/// The table lies in four registers; a byte's highest bit tells which half to take.
+__attribute__((target("avx512f,avx512bw,avx512vbmi"))) static void look_up_in_registers(
+    const uint8_t *x, size_t n, const uint8_t *table, uint8_t *y) {
+  __m512i quarters[4];
+  SLK_UNROLL for (int i = 0; i < 4; i++) quarters[i] = _mm512_loadu_si512(table + 64 * i);
+  for (size_t i = 0; i < n; i += 64) {
+    const __mmask64 mask = n - i < 64 ? ~(~0ull << (n - i)) : ~0ull;
+    const __m512i at = _mm512_maskz_loadu_epi8(mask, x + i);
+    const __m512i low = _mm512_permutex2var_epi8(quarters[0], at, quarters[1]);
+    const __m512i high = _mm512_permutex2var_epi8(quarters[2], at, quarters[3]);
+    const __m512i found = _mm512_mask_blend_epi8(_mm512_movepi8_mask(at), low, high);
+    _mm512_mask_storeu_epi8(y + i, mask, found);
+  }
+}
+#endif
+
 void slk_look_up_bytes(const uint8_t *x, size_t n, const uint8_t table[256], uint8_t *y) {
+#if defined(__x86_64__)
+  if (slk_cpu.vbmi) return look_up_in_registers(x, n, table, y);
+#endif
   for (size_t i = 0; i < n; i++) y[i] = table[x[i]];
 }
 

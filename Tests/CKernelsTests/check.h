@@ -56,6 +56,7 @@ void test_gemm_f64(void);
 void test_gemm_bf16(void);
 void test_gemm_i8(void);
 void test_gemm_nbits(void);
+void test_taps_i8(void);
 void test_elementwise(void);
 void test_rows(void);
 void test_attention(void);

@@ -15,6 +15,7 @@ int main(void) {
   test_gemm_bf16();
   test_gemm_i8();
   test_gemm_nbits();
+  test_taps_i8();
   test_elementwise();
   test_rows();
   test_attention();

@@ -73,7 +73,7 @@ struct QuantizedFusionTests {
     #expect(operators.contains("QuantizeRows") == (form == .rowsReadTwice))
   }
 
-  private static func rounded(
+  static func rounded(
     _ g: GraphBuilder, _ x: Edge, _ scale: Float, _ zero: UInt8
   ) throws -> Edge {
     let parameters = [
@@ -84,7 +84,7 @@ struct QuantizedFusionTests {
       "DequantizeLinear", [g.add("QuantizeLinear", [x] + parameters)] + parameters)
   }
 
-  private static func weights(
+  static func weights(
     _ g: GraphBuilder, _ dims: [Int], axis: Int, scales: [Float]
   ) throws -> Edge {
     let name = "w\(g.graph.initializers.count)"

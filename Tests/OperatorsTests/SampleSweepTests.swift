@@ -35,7 +35,8 @@ struct SampleSweepTests {
     "ReduceLogSum: vector", "ReduceLogSumExp: vector", "ReduceProd: vector", "Shrink: vector",
     "Xor: vector", "ai.stacklens.ChannelsLastConv: depthwise",
     "ai.stacklens.ChannelsLastConv: packed", "ai.stacklens.ChannelsLastConv: winograd",
-    "ai.stacklens.PackedLinear: packed",
+    "ai.stacklens.ChannelsLastQLinearConv: depthwise",
+    "ai.stacklens.ChannelsLastQLinearConv: taps", "ai.stacklens.PackedLinear: packed",
   ]
 
   @Test func everyOperatorHasSamples() {

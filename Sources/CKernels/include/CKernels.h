@@ -19,6 +19,7 @@
 #include "slk_quantise.h"
 #include "slk_rows.h"
 #include "slk_taps.h"
+#include "slk_taps_i8.h"
 #include "slk_trees.h"
 #include "slk_winograd.h"
 

@@ -49,25 +49,29 @@ extension Transform {
 }
 
 /// The graph as it is being rewritten.
-private struct ChannelsLastMove {
+struct ChannelsLastMove {
   private let graph: Graph
-  private let index: GraphIndex
+  let index: GraphIndex
   private var nodes: [Node] = []
   private var initializers: [Initializer] = []
   /// Images that exist with their channels last: their names, by the names they had.
-  private var moved: [String: String] = [:]
+  private(set) var moved: [String: String] = [:]
   /// Those that do not exist as they were.
   private var missing: Set<String> = []
+  /// Values that a quantising operator makes.
+  let bytes: Set<String>
   private var (turns, convolutions) = (0, 0)
 
   init(_ graph: Graph) {
     self.graph = graph
     index = GraphIndex(graph)
+    bytes = Self.byteValues(graph)
   }
 
   mutating func add(_ node: Node) {
     if isImageConvolution(node) { return addConvolution(node) }
-    if let follower = follow(node) {
+    if isByteConvolution(node) { return addConvolution(node, as: "ChannelsLastQLinearConv") }
+    if let follower = follow(node) ?? followBytes(node) {
       nodes.append(follower)
       let name = follower.outputs[0]
       if name != node.outputs[0] {
@@ -102,9 +106,9 @@ private struct ChannelsLastMove {
     return weight.rank == 4 && weight.elementType == .float32
   }
 
-  private mutating func addConvolution(_ node: Node) {
+  private mutating func addConvolution(_ node: Node, as opType: String = "ChannelsLastConv") {
     var convolution = node
-    convolution.opType = "ChannelsLastConv"
+    convolution.opType = opType
     convolution.domain = "ai.stacklens"
     convolution.inputs[0] = turned(node.inputs[0])
     convolution.outputs[0] = lastName(node.outputs[0])
@@ -114,7 +118,7 @@ private struct ChannelsLastMove {
     convolutions += 1
   }
 
-  private func lastName(_ name: String) -> String { name + "__last" }
+  func lastName(_ name: String) -> String { name + "__last" }
 
   /// The image with its channels last, turned round here if it does not exist yet.
   private mutating func turned(_ name: String) -> String {
@@ -140,9 +144,9 @@ private struct ChannelsLastMove {
 
   /// The node that does the same to images with their channels last; nil where there is none.
   private mutating func follow(_ node: Node) -> Node? {
-    guard node.domain.isEmpty, node.outputs.count == 1, let first = node.inputs.first else {
-      return nil
-    }
+    guard node.domain.isEmpty, node.outputs.count == 1, let first = node.inputs.first,
+      !bytes.contains(first)
+    else { return nil }
     var result = node
     result.outputs = [lastName(node.outputs[0])]
     switch node.opType {

@@ -22,7 +22,7 @@ enum Transform {
     graph = fuseMatMul(graph)
     graph = fuseAttention(graph)
     graph = fuseResidual(graph)
-    graph = fuseChannelsLast(moveChannelsLast(graph))
+    graph = fuseByteTables(fuseChannelsLast(moveChannelsLast(graph)))
     return removeDeadCode(graph)
   }
 
@@ -30,7 +30,7 @@ enum Transform {
     var graph = try foldConstants(graph, keepsBytes: true)
     graph = removeDeadCode(fuseGelu(graph))
     graph = fuseBlockWeights(graph)
-    graph = removeDeadCode(removeIdentities(fuseQuantized(graph)))
+    graph = removeDeadCode(fuseGatedBytes(removeIdentities(fuseQuantized(graph))))
     graph = removeDeadCode(fuseRowQuantization(graph))
     return removeDeadCode(fuseBFloat16Product(fuseIntegerProduct(graph)))
   }

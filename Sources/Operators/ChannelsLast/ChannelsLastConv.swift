@@ -6,7 +6,9 @@ import Tensors
 extension OperatorTable {
   /// Operators over images whose channels lie side by side: [batch, height, width, channels]. A pass
   /// puts them in place of the standard ones, which have the channels first.
-  static let channelsLast: [OperatorDefinition] = [.channelsLastConv, .channelsLastPool]
+  static let channelsLast: [OperatorDefinition] = [
+    .channelsLastConv, .channelsLastPool, .channelsLastQLinearConv, .channelsLastBytePool,
+  ]
 }
 
 extension OperatorDefinition {

@@ -35,6 +35,36 @@ extension OperatorDefinition {
           }
         }
       },
+      Kernel("rows") { (preparation) throws(StackLensError) in
+        let shape = try preparation.input(0).shape
+        let channels = shape[shape.rank - 1]
+        let pixels = shape.count / (shape[0] * channels)
+        guard try preparation.flag("channels_last"), pixels < 1 << 23,
+          preparation.outputs[0].elementType == .uint8
+        else { return nil }
+        let block = 256
+        let blocks = (channels + block - 1) / block
+        return PreparedKernel { (run) throws(StackLensError) in
+          let x = try run.input(0).base.assumingMemoryBound(to: UInt8.self)
+          let finish = try MeanQuantization(run)
+          run.parallel.ranges(shape[0] * blocks, grain: max(1, (1 << 15) / (pixels * block))) {
+            for part in $0 {
+              let (image, place) = part.quotientAndRemainder(dividingBy: blocks)
+              let first = place * block
+              let count = min(block, channels - first)
+              withUnsafeTemporaryAllocation(of: UInt32.self, capacity: block) { sums in
+                slk_sum_rows_u8(
+                  x + image * pixels * channels + first, channels, pixels, count, sums.baseAddress)
+                for i in 0..<count {
+                  finish.store(
+                    Int(sums[i]) - finish.xZero * pixels, of: pixels,
+                    at: image * channels + first + i)
+                }
+              }
+            }
+          }
+        }
+      },
       .reference { (preparation) throws(StackLensError) in
         let shape = try preparation.input(0).shape
         let isLast = try preparation.flag("channels_last")
@@ -61,6 +91,8 @@ extension OperatorDefinition {
           .random(.int8, [], low: 0, high: 1), .random(.float32, [], low: 1, high: 2),
           .random(.int8, [], low: 0, high: 1),
         ], ["channels_last": .int(1)]),
+      Sample(
+        [.bytes(2, 3, 3, 260), .scale(), .zero(), .scale(), .zero()], ["channels_last": .int(1)]),
     ])
 
   /// The mean over a window of quantised values, quantised.
