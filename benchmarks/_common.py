@@ -56,16 +56,24 @@ def log_lines() -> list[str]:
 
 
 def alternate(
-    contestants: dict[str, Callable[[], Any]], rounds: int, runs: int, pause: float = 0.03
+    contestants: dict[str, Callable[[], Any]], rounds: int, runs: int, pause: float = 0.03,
+    warmup: float = 0.1,
 ) -> dict[str, float]:
-    """Median seconds of each contestant, in blocks of `runs` that take turns `rounds` times."""
+    """Median seconds of each contestant, in blocks of `runs` that take turns `rounds` times.
+
+    A block starts when the other's threads have stopped spinning, and `warmup` seconds of runs that
+    are not timed let the system spread its own threads over the processors.
+    """
     times: dict[str, list[float]] = {name: [] for name in contestants}
     for body in contestants.values():
         body()
     for _ in range(rounds):
         for name, body in contestants.items():
             time.sleep(pause)
+            ready = time.perf_counter() + warmup
             body()
+            while time.perf_counter() < ready:
+                body()
             for _ in range(runs):
                 start = time.perf_counter()
                 body()

@@ -35,11 +35,27 @@ public final class ThreadPool: @unchecked Sendable {  // the C pool is thread-sa
       for index in 0..<max(count, 0) { body(index) }
       return
     }
+    withTask(body) { task, context in slp_pool_run(pool, count, task, context) }
+  }
+
+  /// Calls `body(i)` on each thread i, all at the same time. False, and nothing has run, where the
+  /// pool is in use elsewhere or has no threads.
+  fileprivate func runTogether(_ body: (Int) -> Void) -> Bool {
+    guard let pool else { return false }
+    return withTask(body) { task, context in slp_pool_run_together(pool, task, context) }
+  }
+
+  /// Waits, in a body that runs together with others, until all of them do.
+  fileprivate func meet() { slp_pool_meet(pool) }
+
+  /// The closure as the C pool takes it.
+  private func withTask<Result>(
+    _ body: (Int) -> Void, _ run: (slp_task, UnsafeMutableRawPointer) -> Result
+  ) -> Result {
     withoutActuallyEscaping(body) { escaping in
       var task = escaping
-      withUnsafeMutablePointer(to: &task) { pointer in
-        slp_pool_run(
-          pool, count,
+      return withUnsafeMutablePointer(to: &task) { pointer in
+        run(
           { context, index in
             context?.assumingMemoryBound(to: ((Int) -> Void).self).pointee(index)
           }, pointer)
@@ -66,6 +82,36 @@ public struct Parallel: Sendable {
       return
     }
     pool.run(count, body)
+  }
+
+  /// One of the threads that walk through the same steps at the same time.
+  public struct Member: Sendable {
+    public let index: Int
+    public let count: Int
+    fileprivate let pool: ThreadPool?
+
+    /// The only member.
+    public static let alone = Member(index: 0, count: 1, pool: nil)
+
+    /// Waits until all members have come this far.
+    public func meet() {
+      if count > 1 { pool?.meet() }
+    }
+
+    /// This member's share of 0..<total.
+    public func share(of total: Int) -> Range<Int> {
+      total * index / count..<total * (index + 1) / count
+    }
+  }
+
+  /// Calls `body` on all threads at the same time, or on the calling one as the only member.
+  public func together(_ body: (Member) -> Void) {
+    if let pool,
+      pool.runTogether({ body(Member(index: $0, count: pool.threadCount, pool: pool)) })
+    {
+      return
+    }
+    body(.alone)
   }
 
   /// Cuts 0..<count into ranges of at least `grain` items, a few per thread, and calls `body` with each.

@@ -39,12 +39,6 @@ void slk_gemm_taps_f32(size_t taps, size_t units, size_t n, const float *const *
                row_begin, row_end, panel_begin, panel_end);
 }
 
-void slk_depthwise_taps_f32(size_t taps, size_t channels, const float *const *table,
-                            const float *w, const float *bias, float *y, size_t y_stride,
-                            size_t rows) {
-  SLK_DISPATCH(depthwise_taps, taps, channels, table, w, bias, y, y_stride, rows);
-}
-
 void slk_pool_taps_f32(bool maximum, size_t taps, size_t channels, const float *const *table,
                        const float *scales, float *y, size_t rows) {
   SLK_DISPATCH(pool_taps, maximum, taps, channels, table, scales, y, rows);

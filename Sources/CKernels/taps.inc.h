@@ -73,61 +73,6 @@ static void SLK_NAME(product_taps)(size_t taps, size_t units, size_t n, const fl
 #undef SLK_TILE_ROWS
 #undef SLK_TILE_VECTORS
 
-/// `rows` pixels and 2 vectors of channels; `n` channels are left.
-SLK_INLINE void SLK_NAME(depthwise_block)(const int rows, size_t taps, size_t channels, size_t at,
-                                          const float *const *table, const float *w,
-                                          const float *bias, float *y, size_t y_stride) {
-  const size_t left = channels - at;
-  const size_t rest = left > SLK_WIDTH ? left - SLK_WIDTH : 0;
-  vf low[4], high[4];
-  SLK_UNROLL for (int i = 0; i < rows; i++) {
-    low[i] = bias ? v_load_n(bias + at, left) : v_set(0.0f);
-    high[i] = bias && rest ? v_load_n(bias + at + SLK_WIDTH, rest) : v_set(0.0f);
-  }
-  if (rest >= SLK_WIDTH) {
-    for (size_t tap = 0; tap < taps; tap++) {
-      const vf w0 = v_load(w + tap * channels + at);
-      const vf w1 = v_load(w + tap * channels + at + SLK_WIDTH);
-      SLK_UNROLL for (int i = 0; i < rows; i++) {
-        const float *x = table[(size_t)i * taps + tap] + at;
-        low[i] = v_fma(v_load(x), w0, low[i]);
-        high[i] = v_fma(v_load(x + SLK_WIDTH), w1, high[i]);
-      }
-    }
-  } else {
-    for (size_t tap = 0; tap < taps; tap++) {
-      const vf w0 = v_load_n(w + tap * channels + at, left);
-      const vf w1 = rest ? v_load_n(w + tap * channels + at + SLK_WIDTH, rest) : v_set(0.0f);
-      SLK_UNROLL for (int i = 0; i < rows; i++) {
-        const float *x = table[(size_t)i * taps + tap] + at;
-        low[i] = v_fma(v_load_n(x, left), w0, low[i]);
-        if (rest) high[i] = v_fma(v_load_n(x + SLK_WIDTH, rest), w1, high[i]);
-      }
-    }
-  }
-  SLK_UNROLL for (int i = 0; i < rows; i++) {
-    float *out = y + (size_t)i * y_stride + at;
-    v_store_n(out, low[i], left);
-    if (rest) v_store_n(out + SLK_WIDTH, high[i], rest);
-  }
-}
-
-static void SLK_NAME(depthwise_taps)(size_t taps, size_t channels, const float *const *table,
-                                     const float *w, const float *bias, float *y, size_t y_stride,
-                                     size_t rows) {
-  size_t row = 0;
-  for (; row + 4 <= rows; row += 4, table += 4 * taps, y += 4 * y_stride) {
-    for (size_t at = 0; at < channels; at += 2 * SLK_WIDTH) {
-      SLK_NAME(depthwise_block)(4, taps, channels, at, table, w, bias, y, y_stride);
-    }
-  }
-  for (; row < rows; row++, table += taps, y += y_stride) {
-    for (size_t at = 0; at < channels; at += 2 * SLK_WIDTH) {
-      SLK_NAME(depthwise_block)(1, taps, channels, at, table, w, bias, y, y_stride);
-    }
-  }
-}
-
 static void SLK_NAME(pool_taps)(bool maximum, size_t taps, size_t channels,
                                 const float *const *table, const float *scales, float *y,
                                 size_t rows) {

@@ -30,6 +30,9 @@ struct slp_pool {
   _Alignas(64) _Atomic(slp_task) task;
   _Atomic(void *) context;
   _Atomic size_t count;
+  _Atomic int caller_processor;
+  _Alignas(64) _Atomic uint32_t arrived;  // at the present meeting
+  _Alignas(64) _Atomic uint32_t round;    // meetings held
   _Alignas(64) atomic_flag busy;
   _Atomic uint32_t wake;  // futex word
   _Atomic uint32_t parked;
@@ -67,6 +70,17 @@ static void park(slp_pool *pool, uint64_t seen) {
   atomic_fetch_sub(&pool->parked, 1);
 }
 
+/// Moves a worker off the processor of its caller, where the system tends to wake it: there it would
+/// only run while the caller does not. The threads are ours, so their affinity is ours to use.
+static void leave_processor(int processor) {
+  cpu_set_t allowed, others;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
+  others = allowed;
+  CPU_CLR(processor, &others);
+  if (CPU_COUNT(&others) == 0 || sched_setaffinity(0, sizeof others, &others) != 0) return;
+  sched_setaffinity(0, sizeof allowed, &allowed);
+}
+
 static void *worker(void *argument) {
   slp_pool *pool = argument;
   uint64_t seen = 0;
@@ -86,6 +100,8 @@ static void *worker(void *argument) {
       }
     }
     seen = job;
+    const int caller = atomic_load_explicit(&pool->caller_processor, memory_order_relaxed);
+    if (caller >= 0 && caller < CPU_SETSIZE && sched_getcpu() == caller) leave_processor(caller);
     work(pool, job);
   }
   return NULL;
@@ -133,14 +149,24 @@ void slp_pool_destroy(slp_pool *pool) {
   slp_aligned_free(pool);
 }
 
-void slp_pool_run(slp_pool *pool, size_t count, slp_task task, void *context) {
-  if (count == 0) return;
-  if (!pool || count == 1 || count >= index_mask || pool->worker_count == 0 ||
+/// Takes the pool for one job. False while another thread has it, or inside a task.
+static bool take(slp_pool *pool) {
+  if (!pool || pool->worker_count == 0 ||
       atomic_flag_test_and_set_explicit(&pool->busy, memory_order_acquire)) {
-    for (size_t i = 0; i < count; i++) task(context, i);
-    return;
+    return false;
   }
   if (pool->owner != getpid()) start_workers(pool);
+  return true;
+}
+
+/// One turn of waiting for another thread; now and then the processor goes to others.
+static void wait_a_turn(uint32_t *turns) {
+  relax();
+  if (++*turns % 2000 == 0) sched_yield();
+}
+
+/// Runs one job on a pool that was taken, and gives the pool back.
+static void run_taken(slp_pool *pool, size_t count, slp_task task, void *context) {
   uint64_t job = (atomic_load_explicit(&pool->state, memory_order_relaxed) >> index_bits) + 1;
   job &= index_mask;
   // Close the old job under the new number minus one claimable index, write the fields, then open.
@@ -149,18 +175,46 @@ void slp_pool_run(slp_pool *pool, size_t count, slp_task task, void *context) {
   atomic_store_explicit(&pool->task, task, memory_order_relaxed);
   atomic_store_explicit(&pool->context, context, memory_order_relaxed);
   atomic_store_explicit(&pool->count, count, memory_order_relaxed);
+  atomic_store_explicit(&pool->caller_processor, sched_getcpu(), memory_order_relaxed);
   atomic_store_explicit(&pool->completed, 0, memory_order_relaxed);
   job = (job + 1) & index_mask;
   atomic_store(&pool->state, job << index_bits);
   wake_all(pool);
   work(pool, job);
-  uint32_t spins = 0;
+  uint32_t turns = 0;
   while (atomic_load_explicit(&pool->completed, memory_order_acquire) < count) {
-    relax();
-    if (++spins > 20000) {
-      sched_yield();
-      spins = 0;
-    }
+    wait_a_turn(&turns);
   }
   atomic_flag_clear_explicit(&pool->busy, memory_order_release);
+}
+
+void slp_pool_run(slp_pool *pool, size_t count, slp_task task, void *context) {
+  if (count == 0) return;
+  if (count > 1 && count < index_mask && take(pool)) {
+    run_taken(pool, count, task, context);
+  } else {
+    for (size_t i = 0; i < count; i++) task(context, i);
+  }
+}
+
+bool slp_pool_run_together(slp_pool *pool, slp_task task, void *context) {
+  if (!take(pool)) return false;
+  if (pool->started < pool->worker_count) {
+    atomic_flag_clear_explicit(&pool->busy, memory_order_release);
+    return false;
+  }
+  run_taken(pool, pool->worker_count + 1, task, context);
+  return true;
+}
+
+void slp_pool_meet(slp_pool *pool) {
+  const uint32_t round = atomic_load_explicit(&pool->round, memory_order_relaxed);
+  const size_t arrived = atomic_fetch_add_explicit(&pool->arrived, 1, memory_order_acq_rel) + 1;
+  if (arrived > pool->worker_count) {
+    atomic_store_explicit(&pool->arrived, 0, memory_order_relaxed);
+    atomic_store_explicit(&pool->round, round + 1, memory_order_release);
+    return;
+  }
+  uint32_t turns = 0;
+  while (atomic_load_explicit(&pool->round, memory_order_acquire) == round) wait_a_turn(&turns);
 }

@@ -44,6 +44,41 @@ struct ThreadPoolTests {
     #expect(counts.all == [Int](repeating: 1000, count: 8))
   }
 
+  /// No other test uses pools of these sizes, so they are free.
+  @Test(arguments: [1, 6, 7]) func membersMeetAtEveryStep(threads: Int) {
+    let steps = 50
+    let parallel = Parallel(ThreadPool.withThreads(threads))
+    let (sums, members) = (Mutex([Int](repeating: 0, count: steps)), Mutex(0))
+    let (early, later) = (Mutex(0), Mutex([Int]()))
+    parallel.together { member in
+      members.withLock { $0 = member.count }
+      for step in 0..<steps {
+        sums.withLock { $0[step] += 1 }
+        member.meet()
+        let sum = sums.withLock { $0[step] }
+        if sum != member.count { early.withLock { $0 += 1 } }
+      }
+      later.withLock { $0 += Array(member.share(of: 10)) }
+    }
+    let count = members.withLock { $0 }
+    #expect(count == threads)
+    #expect(early.withLock { $0 } == 0)
+    #expect(sums.withLock { $0 } == [Int](repeating: count, count: steps))
+    #expect(later.withLock { $0.sorted() } == Array(0..<10))
+  }
+
+  @Test func aPoolInUseHasOneMember() {
+    let parallel = Parallel(ThreadPool.withThreads(9))
+    let counts = Counts(4)
+    parallel.forEach(2) { outer in
+      parallel.together { member in
+        member.meet()
+        counts.add(outer * 2 + member.count - 1)
+      }
+    }
+    #expect(counts.all == [1, 0, 1, 0])
+  }
+
   @Test func isOneForEachSize() {
     #expect(ThreadPool.withThreads(2) === ThreadPool.withThreads(2))
     #expect(ThreadPool.withThreads(0).threadCount == ThreadPool.usableProcessorCount)

@@ -22,12 +22,6 @@ void slk_gemm_taps_f32(size_t taps, size_t units, size_t n, const float *const *
                        const void *packed, float *c, size_t ldc, const slk_epilogue *epilogue,
                        size_t row_begin, size_t row_end, size_t panel_begin, size_t panel_end);
 
-/// y[r, c] = bias[c] + sum over taps of table[r, tap][c] * w[tap, c]. `bias` may be NULL; rows of y
-/// are y_stride floats apart.
-void slk_depthwise_taps_f32(size_t taps, size_t channels, const float *const *table,
-                            const float *w, const float *bias, float *y, size_t y_stride,
-                            size_t rows);
-
 /// y[r, c] = largest of table[r, tap][c] over the taps, NaN if one is; or their sum times scales[r].
 void slk_pool_taps_f32(bool maximum, size_t taps, size_t channels, const float *const *table,
                        const float *scales, float *y, size_t rows);

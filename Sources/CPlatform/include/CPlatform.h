@@ -77,6 +77,12 @@ void slp_pool_destroy(slp_pool *pool);
 /// and returns when all are done. While another thread uses the pool, and inside a task, it runs
 /// everything on the calling thread. Survives fork: the child's first call starts new workers.
 void slp_pool_run(slp_pool *pool, size_t count, slp_task task, void *context);
+/// Calls task(context, i) for each thread i of the pool, each on a thread of its own, so that they
+/// may meet. False, and nothing has run, while the pool is in use or where its threads could not
+/// all be started.
+bool slp_pool_run_together(slp_pool *pool, slp_task task, void *context);
+/// Inside such tasks: waits until all of them have called it.
+void slp_pool_meet(slp_pool *pool);
 
 // Locks -------------------------------------------------------------------------------------
 

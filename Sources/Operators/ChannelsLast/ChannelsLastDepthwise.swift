@@ -8,8 +8,36 @@ struct ChannelsLastDepthwise: Sendable {
   private var geometry: ConvolutionGeometry { form.geometry }
   private let weight: Tensor
   private let plan: ScratchPlan
-  private let (zeroRoom, tableRoom): (Int, Int)
-  private let (block, parts): (Int, Int)
+  private let (zeroRoom, tileRoom, tilePointers): (Int, Int, Int)
+  private let parts: Parts
+
+  /// How the work is cut: runs of lines, and of channels where the lines are few.
+  private struct Parts: Sendable {
+    let (lines, lineParts): (Int, Int)
+    let (channels, channelParts): (Int, Int)
+
+    init(lines: Int, pixels: Int, channels: Int, threadCount: Int) {
+      self.lines = lines
+      self.channels = channels
+      let vectors = (channels + 15) / 16
+      let wanted = threadCount == 1 ? 1 : threadCount * 4
+      // A part should have a few thousand products to do.
+      let most = max(1, pixels * vectors / 512)
+      channelParts = lines >= wanted ? 1 : min(threadCount, vectors)
+      let shares = (wanted + channelParts - 1) / channelParts
+      lineParts = max(1, min(lines, most / channelParts, shares))
+    }
+
+    var count: Int { lineParts * channelParts }
+
+    subscript(part: Int) -> (lines: Range<Int>, channels: Range<Int>) {
+      let (line, share) = part.quotientAndRemainder(dividingBy: channelParts)
+      let vectors = (channels + 15) / 16
+      let first = vectors * share / channelParts * 16
+      let last = min(channels, vectors * (share + 1) / channelParts * 16)
+      return (lines * line / lineParts..<lines * (line + 1) / lineParts, first..<last)
+    }
+  }
 
   /// Nil where the convolution has another form or its weights are not constant.
   init?(_ preparation: Preparation) throws(StackLensError) {
@@ -32,14 +60,16 @@ struct ChannelsLastDepthwise: Sendable {
         })
     else { return nil }
     weight = packed
-    let rows = try Shape([geometry.batch, geometry.outputPixels]).count
-    let threads = preparation.threadCount
-    parts = threads == 1 ? max(1, rows / 256) : min((rows + 3) / 4, max(threads * 4, rows / 256))
-    block = ((rows + parts - 1) / parts + 3) / 4 * 4
+    var native = geometry.native
+    tilePointers = Int(clamping: slk_depthwise_room(&native))
+    guard tilePointers < 1 << 20 else { return nil }
+    parts = Parts(
+      lines: try Shape([geometry.batch, geometry.axes[1].output]).count,
+      pixels: try Shape([geometry.batch, geometry.outputPixels]).count, channels: channels,
+      threadCount: preparation.threadCount)
     var plan = ScratchPlan()
     zeroRoom = try plan.reserve(channels, of: Float.self)
-    tableRoom = try plan.reserve(
-      Shape([parts, block, taps]).count, of: UnsafePointer<Float>?.self)
+    tileRoom = try plan.reserve(parts.count * tilePointers, of: UnsafePointer<Float>?.self)
     self.plan = plan
   }
 
@@ -50,32 +80,32 @@ struct ChannelsLastDepthwise: Sendable {
   }
 
   private func compute(_ run: Invocation) throws(StackLensError) {
-    let (taps, channels) = (geometry.kernelCount, geometry.groupCount)
-    let rows = geometry.batch * geometry.outputPixels
+    let (channels, width) = (geometry.groupCount, geometry.axes[2].output)
     let zeros = (run.scratch + zeroRoom).assumingMemoryBound(to: Float.self)
     zeros.update(repeating: 0, count: channels)
-    let tables = (run.scratch + tableRoom).assumingMemoryBound(to: UnsafePointer<Float>?.self)
-    let (x, w) = (try run.input(0).floats, weight.floats)
+    let tiles = (run.scratch + tileRoom).assumingMemoryBound(to: UnsafePointer<Float>?.self)
+    let (x, y) = (try run.input(0).floats, run.outputs[0].floats)
     let bias = run.inputs.count > 2 ? run.inputs[2]?.floats : nil
     let residual = run.inputs.count > 3 ? run.inputs[3]?.floats : nil
-    run.parallel.forEach(parts) { part in
-      let (first, last) = (part * block, min(rows, (part + 1) * block))
-      guard first < last else { return }
+    run.parallel.forEach(parts.count) { part in
+      let (lines, share) = parts[part]
       var native = geometry.native
-      let table = tables + part * block * taps
-      slk_taps_fill(&native, x, channels, zeros, first, last, table)
-      // Few pixels at a time, so that the activation finds them in the cache.
-      for start in stride(from: first, to: last, by: 4) {
-        let count = min(4, last - start)
-        let y = run.outputs[0].floats + start * channels
-        slk_depthwise_taps_f32(
-          taps, channels, table + (start - first) * taps, w, bias, y, channels, count)
-        if let residual {
-          slk_binary_f32(
-            Int32(SLK_BINARY_ADD.rawValue), y, 1, residual + start * channels, 1, y,
-            count * channels)
+      // Line by line, so that the activation finds them in the cache.
+      for line in lines {
+        slk_depthwise_lines_f32(
+          &native, x, channels, weight.floats, bias, zeros, tiles + part * tilePointers, y, line,
+          line + 1, share.lowerBound, share.upperBound)
+        guard residual != nil || form.activation != .none else { continue }
+        let isWhole = share.count == channels
+        for pixel in 0..<(isWhole ? 1 : width) {
+          let start = (line * width + pixel) * channels + share.lowerBound
+          let count = isWhole ? width * channels : share.count
+          if let residual {
+            slk_binary_f32(
+              Int32(SLK_BINARY_ADD.rawValue), y + start, 1, residual + start, 1, y + start, count)
+          }
+          form.activation.apply(y + start, count)
         }
-        form.activation.apply(y, count * channels)
       }
     }
   }

@@ -17,6 +17,8 @@ struct PackedRecurrence: Sendable {
   /// Steps of one block.
   private let blockSteps: Int
   private let itemGroup: Int
+  /// Whether product and gates of a step are one kernel.
+  private let isFused: Bool
 
   /// Offsets of the parts of the work space.
   private struct Room {
@@ -39,7 +41,13 @@ struct PackedRecurrence: Sendable {
     let (columns, size) = (layer.gateColumns, layer.hiddenSize)
     let rows = layer.directions * layer.batch
     inputBytes = try PackedProduct.packedByteCount(layer.inputSize, columns)
-    if layer.cell == .gru {
+    let isFused = FusedWalk.fits(
+      layer, hasPeepholes: preparation.inputs.count > Input.p && preparation.inputs[Input.p] != nil)
+    self.isFused = isFused
+    if isFused {
+      // Overflow would have shown in the shape of R.
+      hiddenBytes = (slk_recurrent_packed_bytes(layer.cell.gateCount, size), 0)
+    } else if layer.cell == .gru {
       hiddenBytes = (
         try PackedProduct.packedByteCount(size, 2 * size),
         try PackedProduct.packedByteCount(size, size)
@@ -58,19 +66,22 @@ struct PackedRecurrence: Sendable {
         return packed
       })
     hiddenWeights = try preparation.packed(
-      Input.r, layout: "recurrent hidden \(layer.cell)",
+      Input.r, layout: "recurrent hidden \(layer.cell)\(isFused ? " fused" : "")",
       make: { (source) throws(StackLensError) in
         let packed = try Tensor(
           uninitialized: .uint8,
           Shape([layer.directions, hiddenBytes.gates + hiddenBytes.candidate]))
-        Self.packHidden(layer, source.floats, packed.base, hiddenBytes, parallel)
+        Self.packHidden(layer, source.floats, packed.base, hiddenBytes, isFused, parallel)
         return packed
       })
 
     let stepFloats = max(1, try Shape([rows, columns]).count)
     blockSteps = max(1, min(layer.steps, (1 << 20) / stepFloats))
     let threads = max(1, preparation.threadCount)
-    let groupsWanted = max(1, (threads + layer.directions - 1) / layer.directions)
+    // Few items of a fused layer walk together while the threads share the units.
+    let sharesUnits = isFused && layer.directions == 1 && layer.batch < 4 * threads
+    let groupsWanted =
+      sharesUnits ? 1 : max(1, (threads + layer.directions - 1) / layer.directions)
     itemGroup = max(1, (layer.batch + groupsWanted - 1) / groupsWanted)
     var plan = ScratchPlan()
     var room = Room()
@@ -106,13 +117,14 @@ struct PackedRecurrence: Sendable {
 
   private static func packHidden(
     _ layer: RecurrentLayer, _ r: UnsafePointer<Float>, _ target: UnsafeMutableRawPointer,
-    _ byteCount: (gates: Int, candidate: Int), _ parallel: Parallel
+    _ byteCount: (gates: Int, candidate: Int), _ isFused: Bool, _ parallel: Parallel
   ) {
     let size = layer.hiddenSize
     let gates = layer.cell == .gru ? 2 * size : layer.gateColumns
     parallel.forEach(layer.directions) { direction in
       let source = r + direction * layer.gateColumns * size
       let place = target + direction * (byteCount.gates + byteCount.candidate)
+      if isFused { return slk_recurrent_pack(layer.cell.gateCount, size, source, place) }
       slk_gemm_f32_pack(source, size, gates, 1, size, place, 0, slk_gemm_f32_panel_count(gates))
       if layer.cell == .gru {
         slk_gemm_f32_pack(
@@ -145,7 +157,7 @@ struct PackedRecurrence: Sendable {
     }
     if hiddenWeights == nil {
       Self.packHidden(
-        layer, r.floats, run.scratch + room.hiddenWeights, hiddenBytes, run.parallel)
+        layer, r.floats, run.scratch + room.hiddenWeights, hiddenBytes, isFused, run.parallel)
     }
     let inputPacked = inputWeights?.base ?? run.scratch + room.inputWeights
     let hiddenPacked = hiddenWeights?.base ?? run.scratch + room.hiddenWeights
@@ -153,42 +165,66 @@ struct PackedRecurrence: Sendable {
     let (hidden, cell) = (floats(run, room.hidden), floats(run, room.cell))
     gatherState(optional(Input.h), hidden)
     gatherState(optional(Input.c), cell)
-    let groups = (layer.batch + itemGroup - 1) / itemGroup
-    // One group alone lets the threads share the product of each step, if that is long enough.
-    let isAlone = layer.directions * groups == 1
-    let sharesSteps = isAlone && layer.hiddenSize * layer.gateColumns >= 1 << 17
-    let size = layer.hiddenSize
     for first in stride(from: 0, to: layer.steps, by: blockSteps) {
       let block = first..<min(layer.steps, first + blockSteps)
       project(
         x.floats, inputPacked, floats(run, room.bias), floats(run, room.projection), block,
         run.parallel)
-      run.parallel.forEach(layer.directions * groups) { index in
-        let (direction, group) = (index / groups, index % groups)
-        let start = direction * layer.batch
-        let walk = PackedWalk(
-          layer: layer, direction: direction, lengths: lengths,
-          projection: floats(run, room.projection)
-            + direction * blockSteps * layer.batch * layer.gateColumns,
-          blockSteps: blockSteps,
-          weights: hiddenPacked
-            + direction * (hiddenBytes.gates + hiddenBytes.candidate),
-          candidateWeights: hiddenPacked
-            + direction * (hiddenBytes.gates + hiddenBytes.candidate) + hiddenBytes.gates,
-          candidateBias: floats(run, room.bias)
-            + layer.directions * layer.gateColumns + direction * size,
-          peepholes: optional(Input.p).map { $0 + direction * 3 * size },
-          hidden: hidden + start * size, cell: cell + start * size,
-          gates: floats(run, room.gates) + start * layer.gateColumns,
-          spare: floats(run, room.spare) + start * size,
-          y: layer.wanted[0] ? run.outputs[0].floats : nil,
-          parallel: sharesSteps ? run.parallel : .serial)
-        walk.run(block, items: group * itemGroup..<min(layer.batch, (group + 1) * itemGroup))
-      }
+      walk(run, block, lengths, hiddenPacked)
     }
-    scatterState(hidden, lengths, run.outputs[1].floats)
+    let last = isFused && layer.steps % 2 == 1 ? floats(run, room.spare) : hidden
+    scatterState(last, lengths, run.outputs[1].floats)
     if run.outputs.count > 2 { scatterState(cell, lengths, run.outputs[2].floats) }
   }
+
+  /// All directions and groups of items on their way through the steps of a block.
+  private func walk(
+    _ run: Invocation, _ block: Range<Int>, _ lengths: [Int], _ hiddenPacked: UnsafeRawPointer
+  ) {
+    let size = layer.hiddenSize
+    let groups = (layer.batch + itemGroup - 1) / itemGroup
+    func one(_ index: Int, _ parallel: Parallel, _ member: Parallel.Member) {
+      let (direction, group) = (index / groups, index % groups)
+      let items = group * itemGroup..<min(layer.batch, (group + 1) * itemGroup)
+      let (start, columns) = (direction * layer.batch * size, layer.gateColumns)
+      let weights = hiddenPacked + direction * (hiddenBytes.gates + hiddenBytes.candidate)
+      let projection = floats(run, room.projection) + direction * blockSteps * layer.batch * columns
+      let candidateBias =
+        floats(run, room.bias) + layer.directions * columns + direction * size
+      let (hidden, spare) = (floats(run, room.hidden) + start, floats(run, room.spare) + start)
+      let cell = floats(run, room.cell) + start
+      let y = layer.wanted[0] ? run.outputs[0].floats : nil
+      if isFused {
+        FusedWalk(
+          layer: layer, direction: direction, lengths: lengths, projection: projection,
+          weights: weights, candidateBias: candidateBias, states: (hidden, spare), cell: cell, y: y
+        ).run(block, items: items, member)
+      } else {
+        let peepholes = run.inputs.count > Input.p ? run.inputs[Input.p] : nil
+        PackedWalk(
+          layer: layer, direction: direction, lengths: lengths, projection: projection,
+          weights: weights, candidateWeights: weights + hiddenBytes.gates,
+          candidateBias: candidateBias,
+          peepholes: peepholes.map { UnsafePointer($0.floats) + direction * 3 * size },
+          hidden: hidden, cell: cell,
+          gates: floats(run, room.gates) + direction * layer.batch * columns, spare: spare, y: y,
+          parallel: parallel
+        ).run(block, items: items)
+      }
+    }
+    // One group alone lets the threads share each step, if that is long enough.
+    let isShared = layer.directions * groups == 1 && size * layer.gateColumns >= leastShared
+    if isShared, isFused {
+      run.parallel.together { one(0, .serial, $0) }
+    } else if isShared {
+      one(0, run.parallel, .alone)
+    } else {
+      run.parallel.forEach(layer.directions * groups) { one($0, .serial, .alone) }
+    }
+  }
+
+  /// Weights of a step from which on its threads gain more than they wait for one another.
+  private var leastShared: Int { isFused ? 1 << 14 : 1 << 17 }
 
   /// Everything that is added to the gates whatever the state; after it, the bias inside the
   /// bracket that GRU's reset gate scales.

@@ -9,7 +9,6 @@ struct PackedWalk {
   /// Sums of the input, `[steps, batch, columns]`, or `[batch, steps, columns]` when the batch
   /// comes first; steps ascend in both directions.
   let projection: UnsafePointer<Float>
-  let blockSteps: Int
   let weights: UnsafeRawPointer
   let candidateWeights: UnsafeRawPointer
   let candidateBias: UnsafePointer<Float>

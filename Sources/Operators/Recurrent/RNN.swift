@@ -35,6 +35,15 @@ extension OperatorDefinition {
           "direction": .string("bidirectional"), "linear_before_reset": .int(1),
           "clip": .float(0.7),
         ], outputs: 2),
+      Sample(
+        [
+          .floats(5, 3, 2), .floats(2, 57, 2), .floats(2, 57, 19), .floats(2, 114),
+          .tensor(lengths), .floats(2, 3, 19),
+        ], ["direction": .string("bidirectional"), "linear_before_reset": .int(1)], outputs: 2),
+      Sample(
+        [.floats(9, 4, 6), .floats(1, 243, 6), .floats(1, 243, 81), .floats(1, 486)],
+        ["direction": .string("reverse"), "linear_before_reset": .int(1), "layout": .int(1)],
+        outputs: 2),
     ])
 
   /// Long short-term memory, gates in the order i o f c, with peepholes. ONNX LSTM-22.
@@ -52,6 +61,14 @@ extension OperatorDefinition {
       Sample(
         [.floats(2, 3, 4), .floats(1, 8, 4), .floats(1, 8, 2)],
         ["direction": .string("reverse"), "layout": .int(1)], outputs: 3),
+      Sample(
+        [.floats(5, 3, 4), .floats(2, 84, 4), .floats(2, 84, 21), .absent, .tensor(lengths)],
+        ["direction": .string("bidirectional")], outputs: 3),
+      Sample(
+        [
+          .floats(4, 1, 8), .floats(1, 328, 8), .floats(1, 328, 82), .floats(1, 656), .absent,
+          .floats(1, 1, 82), .floats(1, 1, 82),
+        ], outputs: 3),
     ])
 
   @Sendable private static func lengths() throws(StackLensError) -> Tensor {
