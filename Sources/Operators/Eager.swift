@@ -17,7 +17,8 @@ extension OperatorDefinition {
     if case .evaluate(let body) = execution {
       return try body(
         Evaluation(
-          node: node, definition: self, inputs: inputs, parallel: parallel, subgraphs: subgraphs))
+          node: node, definition: self, inputs: inputs, parallel: parallel,
+          memoryLimit: memoryLimit, subgraphs: subgraphs))
     }
     if isComposition {
       return try evaluateComposition(
@@ -97,12 +98,16 @@ extension OperatorDefinition {
     return results
   }
 
-  /// The first kernel that accepts (or the named one), prepared.
+  /// The first kernel that accepts (or the named one), prepared. Outputs without elements need none:
+  /// an empty tensor may have extents that no kernel could walk along or make room for.
   public func prepare(
     _ preparation: Preparation, kernel name: String? = nil
   ) throws(StackLensError) -> PreparedKernel {
     guard case .kernels(let kernels) = execution else {
       throw .internalError("\(self.name) has no kernels to prepare")
+    }
+    guard preparation.outputs.contains(where: { $0.shape.count > 0 }) else {
+      return PreparedKernel { (_) throws(StackLensError) in }
     }
     for kernel in kernels where name == nil || kernel.name == name {
       if let prepared = try kernel.prepare(preparation) { return prepared }

@@ -13,17 +13,29 @@ public struct Evaluation: NodeView {
   /// Nil where an optional input is left out.
   public let inputs: [Value?]
   public let parallel: Parallel
+  /// Bytes that the outputs may take together.
+  let memoryLimit: Int
   private let subgraphs: [String: Subgraph]
 
   public init(
     node: Node, definition: OperatorDefinition, inputs: [Value?], parallel: Parallel,
-    subgraphs: [String: Subgraph] = [:]
+    memoryLimit: Int = usableMemoryByteCount, subgraphs: [String: Subgraph] = [:]
   ) {
     self.node = node
     self.definition = definition
     self.inputs = inputs
     self.parallel = parallel
+    self.memoryLimit = memoryLimit
     self.subgraphs = subgraphs
+  }
+
+  /// Refuses to make more than the memory limit allows.
+  /// - Parameter what: what is made, for the message.
+  /// - Throws: `.limitExceeded`.
+  func requireRoom(_ count: Int, byteCount: Int, _ what: String) throws(StackLensError) {
+    guard count <= memoryLimit / max(byteCount, 1) else {
+      throw .limitExceeded("\(count) \(what) need more than the limit of \(memoryLimit) bytes")
+    }
   }
 
   public func hasInput(_ index: Int) -> Bool { index < inputs.count && inputs[index] != nil }

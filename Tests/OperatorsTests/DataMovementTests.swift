@@ -130,7 +130,8 @@ struct DataMovementTests {
     #expect(try evaluate("Transpose", [empty])[0].tensor().shape.dims == [0, 1 << 50])
     let tuples = try Tensor(zeros: .int64, Shape([1 << 56, 0]))
     let none = try Tensor(zeros: .float32, Shape([0]))
-    #expect(status { _ = try evaluate("GatherND", [none, tuples]) } == .outOfMemory)
+    let slices = try evaluate("GatherND", [none, tuples])[0].tensor()
+    #expect(slices.shape.dims == [1 << 56, 0])
   }
 
   @Test func countsRangesExactly() throws {

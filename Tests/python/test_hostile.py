@@ -3,13 +3,16 @@ within its limits, never a crash. Tests/fuzz/README.md lists the classes."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
+import time
 from typing import Any
 
 import numpy as np
 import pytest
 import stacklens
+from stacklens.ops import run_all
 
 onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
@@ -292,3 +295,95 @@ def test_index_files_of_weights_do_not_lead_outside(tmp_path: pathlib.Path) -> N
     with pytest.raises((stacklens.StackLensError, OSError)):
         stacklens.Embedder(tmp_path)
     assert os.listdir(tmp_path)
+
+
+def empty(*dims: int) -> np.ndarray:
+    return np.zeros(dims, "float32")
+
+
+@pytest.mark.parametrize(("name", "domain", "inputs", "attributes"), [
+    ("Attention", "", [empty(1, 8, 0)] * 3, {"q_num_heads": 2**62, "kv_num_heads": 2**62}),
+    ("RotaryEmbedding", "", [empty(4, 8, 0)] * 3, {"num_heads": 2**62}),
+    ("LinearAttention", "", [empty(2**31, 1, 0)] * 3,
+     {"q_num_heads": 1, "kv_num_heads": 1, "update_rule": "linear"}),
+    ("AveragePool", "", [empty(2**20, 2**20, 0, 2)], {"kernel_shape": [3, 2], "pads": [1, 0, 1, 1]}),
+    ("MaxPool", "", [empty(2**40, 5, 0, 0)], {"kernel_shape": [2, 2], "pads": [1, 1, 1, 1]}),
+    ("Conv", "", [empty(2**40, 3, 0, 0), empty(4, 3, 1, 1)], {}),
+    ("Softmax", "", [empty(4, 2**31, 0)], {"axis": 0}),
+    ("RMSNormalization", "", [empty(0, 0, 2**31 - 1), empty(1)], {}),
+    ("BatchNormalization", "", [empty(2**40, 5, 0, 3)] + [empty(5)] * 4, {}),
+    ("BatchNormalization", "", [empty(2**40, 5, 0, 3)] + [empty(5)] * 4, {"training_mode": 1}),
+    ("NonMaxSuppression", "", [empty(2**40, 0, 4), empty(2**40, 1, 0), np.array([5])], {}),
+    ("SplitToSequence", "", [empty(2**40, 0)], {}),
+    ("Inverse", "com.microsoft", [empty(2**40, 0, 0)], {}),
+    ("CDist", "com.microsoft", [empty(2**40, 0), empty(0, 0)], {}),
+    ("CropAndResize", "com.microsoft",
+     [empty(1, 0, 2, 2), empty(1, 4), np.zeros(1, "int32"), np.array([2**24, 2**24], "int32")], {}),
+    ("QLinearSoftmax", "com.microsoft",
+     [np.zeros((2, 2**40, 0), "uint8"), np.float32(1), np.uint8(0), np.float32(1), np.uint8(0)],
+     {"axis": 1, "opset": 13}),
+])
+def test_empty_tensors_with_extents_that_nobody_can_walk_along(
+    name: str, domain: str, inputs: list[Any], attributes: dict[str, Any]
+) -> None:
+    try:
+        run_all(name, domain, inputs, attributes, 1)
+    except stacklens.StackLensError as error:
+        assert not isinstance(error, stacklens.InternalError), error
+
+
+@pytest.mark.parametrize("node", [
+    helper.make_node("Attention", ["q", "q", "q"], ["y", "", "", "s"], right_window_size=2**63 - 1),
+    helper.make_node("Attention", ["q", "q", "q"], ["y"], left_window_size=2**63 - 1),
+    helper.make_node("AveragePool", ["q"], ["y"], kernel_shape=[2, 2], ceil_mode=1,
+                     dilations=[1, -(2**63)]),
+    helper.make_node("TensorScatter", ["q", "q"], ["y"], axis=-(2**63)),
+    helper.make_node("TensorScatter", ["q", "q"], ["y"], axis=2**63 - 1),
+    helper.make_node("CumProd", ["q", "far"], ["y"]),
+    helper.make_node("CumProd", ["q", "nan"], ["y"]),
+])
+def test_attributes_at_the_ends_of_their_range(node: Any) -> None:
+    proto = model([node], {"q": (1, [1, 1, 2, 4])},
+                  {"far": np.array(-(2**63)), "nan": np.array(np.nan)}, ["y"], opset=26)
+    loaded = stacklens.Model.from_bytes(proto.SerializeToString())
+    for opset in (9, 13, 17):
+        with contextlib.suppress(stacklens.StackLensError):
+            loaded.to_bytes(opset)
+    with contextlib.suppress(stacklens.StackLensError):
+        stacklens.Session(loaded, threads=1).run(None, {"q": empty(1, 1, 2, 4)})
+
+
+@pytest.mark.parametrize("nodes", [
+    [helper.make_node("SplitToSequence", ["z"], ["q"]),
+     helper.make_node("SequenceLength", ["q"], ["y"])],
+    [helper.make_node("SplitToSequence", ["z", "one"], ["q"]),
+     helper.make_node("SequenceLength", ["q"], ["y"])],
+    [helper.make_node("NonZero", ["z"], ["y"])],
+    [helper.make_node("Not", ["z"], ["n"]), helper.make_node("NonZero", ["n"], ["y"])],
+])
+def test_operators_that_make_their_outputs_stay_below_the_memory_limit(nodes: list[Any]) -> None:
+    flags = helper.make_tensor("v", TensorProto.BOOL, [1], [nodes[0].op_type != "Not"])
+    made = helper.make_node("ConstantOfShape", ["n_z"], ["z"], value=flags)
+    message = refused(
+        model([made, *nodes], {"n_z": (7, [1])}, {"one": np.array(1)}, outputs=["y"]),
+        n_z=np.array([LIMIT // 4]))
+    assert f"limit of {LIMIT} bytes" in message
+
+
+def test_regions_with_more_samples_than_any_model_has() -> None:
+    refused(model(
+        [helper.make_node("RoiAlign", ["x", "r", "i"], ["y"], output_height=65536, output_width=3,
+                          sampling_ratio=256)],
+        {"x": (1, [2, 3, 6, 5]), "r": (1, [2, 4])}, {"i": np.array([0, 1])}),
+        x=np.ones((2, 3, 6, 5), "float32"), r=np.ones((2, 4), "float32"))
+
+
+@pytest.mark.parametrize("pattern", [
+    "(?i)" + "\\pL" * 40000, "(?i)" + "[\\pL]" * 40000, "[" + "[:" * 100000 + "]",
+    "".join(f"(?i)[\\pL\\x{{{0x4E00 + n:X}}}]" for n in range(8000)),
+])
+def test_patterns_of_many_classes(pattern: str) -> None:
+    start = time.monotonic()
+    with contextlib.suppress(stacklens.StackLensError):
+        run_all("RegexFullMatch", "", [np.array(["a"], dtype=object)], {"pattern": pattern}, 1)
+    assert time.monotonic() - start < 5

@@ -20,7 +20,8 @@ struct ValueHistogram {
       high = max(high, value)
       largest = max(largest, abs(value))
     }
-    if limit == 0 { limit = largest > 0 ? largest * 1.001 : 0 }
+    // Bins of the least numbers would have no finite reciprocal.
+    if limit == 0 { limit = largest > 0 ? max(largest * 1.001, 1e-30) : 0 }
     while largest >= limit, largest > 0 { widen() }
     guard limit > 0 else {
       bins[0] += values.count

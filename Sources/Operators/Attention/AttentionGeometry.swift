@@ -12,10 +12,11 @@ struct AttentionGeometry: Sendable {
 
     /// [batch, heads, length, width], or [batch, length, heads * width].
     init(_ shape: Shape, heads: Int) {
-      let (length, width) =
-        shape.rank == 4 ? (shape[2], shape[3]) : (shape[1], shape[2] / max(1, heads))
-      batch = heads * length * width
-      (head, row) = shape.rank == 4 ? (length * width, width) : (width, heads * width)
+      // Heads without elements may be many: only extents are multiplied.
+      batch = shape.count(1..<shape.rank)
+      (head, row) =
+        shape.rank == 4
+        ? (shape.count(2..<4), shape[3]) : (shape[2] / max(1, heads), shape[2])
     }
 
     /// Where a row of a head begins.
@@ -195,7 +196,7 @@ struct AttentionRules: Sendable {
     let (first, firstBeyond) = place.subtractingReportingOverflow(before ?? 0)
     let (last, lastBeyond) = place.addingReportingOverflow(after ?? 0)
     let from = before == nil || firstBeyond ? 0 : min(max(first, 0), count)
-    let to = after == nil || lastBeyond ? count : min(max(last + 1, 0), count)
+    let to = after == nil || lastBeyond || last >= count ? count : max(last + 1, 0)
     return from..<max(from, to)
   }
 }

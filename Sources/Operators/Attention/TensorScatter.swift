@@ -114,6 +114,7 @@ private struct CacheRows: Sendable {
   var made = Decomposition(node.node, newestOpset)
   let (cache, update) = (try node.required(0, "cache"), try node.required(1, "update"))
   let axis = Int64(try node.int("axis"))
+  guard axis.magnitude <= 64 else { throw .invalidArgument("attribute 'axis' is \(axis)") }
   let one = try rewriter.ints([1], "one")
   func extent(_ name: String) -> String {
     let end: [String: Attribute] = axis == -1 ? [:] : ["end": .int(axis + 1)]
@@ -134,7 +135,7 @@ private struct CacheRows: Sendable {
   // The places of the new rows, with as many axes as the cache.
   let after: String
   if axis < 0 {
-    after = try rewriter.ints([Int64](repeating: 1, count: min(64, Int(-axis - 1))), "after")
+    after = try rewriter.ints([Int64](repeating: 1, count: Int(-axis - 1)), "after")
   } else {
     let count = made.apply("Sub", [rank, try rewriter.ints([axis + 1], "before")], &rewriter)
     after = ones(count)

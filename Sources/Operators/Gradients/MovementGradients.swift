@@ -33,7 +33,7 @@ extension GradientRule {
   static let concat = GradientRule { (scope) throws(StackLensError) in
     let axis = Int64(try scope.int("axis"))
     var ends: [String: Attribute] = ["start": .int(axis)]
-    if axis != -1 { ends["end"] = .int(axis + 1) }
+    if axis != -1 { ends["end"] = .int(axis &+ 1) }
     var extents: [Edge] = []
     for index in scope.inputs.indices {
       extents.append(scope.apply("Shape", try scope.input(index), attributes: ends))

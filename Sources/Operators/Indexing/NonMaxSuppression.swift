@@ -29,7 +29,8 @@ extension OperatorDefinition {
       let isCentered = try context.flag("center_point_box")
       let (boxCount, classCount) = (boxes.shape[1], scores.shape[1])
       var rows: [Int64] = []
-      for batch in 0..<boxes.shape[0] where limit > 0 && boxCount > 0 {
+      // Without boxes there may be any number of batch entries.
+      for batch in 0..<(limit > 0 && boxCount > 0 ? boxes.shape[0] : 0) {
         let frames = (0..<boxCount).map {
           Frame(corners[(batch * boxCount + $0) * 4..<(batch * boxCount + $0) * 4 + 4], isCentered)
         }

@@ -10,15 +10,15 @@ extension OperatorDefinition {
     infer: { (_) throws(StackLensError) in throw Inference.needsValue },
     execution: .evaluate { (context) throws(StackLensError) in
       let input = try context.tensor(0, oneOf: ElementType.ordinary)
-      let found = nonZeroPlaces(input)
+      let found = try context.nonZeroPlaces(input, lists: max(1, input.rank))
+      let places = found.int64s
       let result = try Tensor(uninitialized: .int64, try Shape([input.rank, found.count]))
       let target = result.base.assumingMemoryBound(to: Int64.self)
       let strides = input.shape.strides
       for axis in 0..<input.rank {
         let row = target + axis * found.count
-        for (column, place) in found.enumerated() {
-          row[column] = Int64(place / strides[axis] % input.shape[axis])
-        }
+        let (stride, extent) = (Int64(strides[axis]), Int64(input.shape[axis]))
+        for column in 0..<found.count { row[column] = places[column] / stride % extent }
       }
       return [.tensor(result)]
     },
@@ -50,18 +50,20 @@ extension OperatorDefinition {
         inner = input.shape.count(axis + 1..<input.rank)
         dims = input.shape.dims
       }
-      let kept = nonZeroPlaces(condition)
-      if let last = kept.last, last >= extent {
+      let kept = try context.nonZeroPlaces(condition, lists: 1)
+      let offsets = UnsafeMutableBufferPointer(
+        start: kept.base.assumingMemoryBound(to: Int.self), count: kept.count)
+      if let last = offsets.last, last >= extent {
         throw .invalidArgument("condition \(last) holds, but axis \(axis) has extent \(extent)")
       }
       dims[axis] = kept.count
       let result = try Tensor(uninitialized: input.elementType, try Shape(dims))
-      kept.map { $0 * inner }.withUnsafeBufferPointer {
-        input.elementType.byWidth(
-          GatherRuns(
-            source: input.base, target: result.base, offsets: $0, blockCount: blocks,
-            blockStride: extent * inner, runLength: inner, parallel: context.parallel))
-      }
+      for index in offsets.indices { offsets[index] *= inner }
+      input.elementType.byWidth(
+        GatherRuns(
+          source: input.base, target: result.base, offsets: UnsafeBufferPointer(offsets),
+          blockCount: blocks, blockStride: extent * inner, runLength: inner,
+          parallel: context.parallel))
       return [.tensor(result)]
     },
     outline: { (context) throws(StackLensError) in
@@ -207,25 +209,37 @@ extension Sample.Input {
   }
 }
 
-/// Places of the elements that are not zero.
-private func nonZeroPlaces(_ tensor: Tensor) -> [Int] {
-  func places<Element>(_ type: Element.Type, _ isZero: (Element) -> Bool) -> [Int] {
-    let read = tensor.base.assumingMemoryBound(to: Element.self)
-    var found: [Int] = []
-    for index in 0..<tensor.count where !isZero(read[index]) { found.append(index) }
-    return found
-  }
-  switch tensor.elementType {
-  case .string: return places(String.self) { $0.isEmpty }
-  case .uint8, .int8, .bool: return places(UInt8.self) { $0 == 0 }
-  case .uint16, .int16: return places(UInt16.self) { $0 == 0 }
-  case .float16, .bfloat16: return places(UInt16.self) { $0 & 0x7fff == 0 }
-  case .int32, .uint32: return places(UInt32.self) { $0 == 0 }
-  case .float32: return places(Float.self) { $0 == 0 }
-  case .int64, .uint64: return places(UInt64.self) { $0 == 0 }
-  case .float64: return places(Double.self) { $0 == 0 }
-  case .complex64: return places(Complex64.self) { $0.real == 0 && $0.imaginary == 0 }
-  case .complex128: return places(Complex128.self) { $0.real == 0 && $0.imaginary == 0 }
-  default: return []
+extension Evaluation {
+  /// Places of the elements that are not zero, as int64.
+  /// - Parameter lists: how many lists as long as this one are going to be made.
+  fileprivate func nonZeroPlaces(_ tensor: Tensor, lists: Int) throws(StackLensError) -> Tensor {
+    func places<Element>(
+      _ type: Element.Type, _ isZero: (Element) -> Bool
+    ) throws(StackLensError) -> Tensor {
+      let read = tensor.base.assumingMemoryBound(to: Element.self)
+      var count = 0
+      for index in 0..<tensor.count where !isZero(read[index]) { count += 1 }
+      try requireRoom(count, byteCount: 8 * lists, "places")
+      let found = try Tensor(uninitialized: .int64, Shape([count]))
+      var place = found.base.assumingMemoryBound(to: Int64.self)
+      for index in 0..<tensor.count where !isZero(read[index]) {
+        place.pointee = Int64(index)
+        place += 1
+      }
+      return found
+    }
+    switch tensor.elementType {
+    case .string: return try places(String.self) { $0.isEmpty }
+    case .uint8, .int8, .bool: return try places(UInt8.self) { $0 == 0 }
+    case .uint16, .int16: return try places(UInt16.self) { $0 == 0 }
+    case .float16, .bfloat16: return try places(UInt16.self) { $0 & 0x7fff == 0 }
+    case .int32, .uint32: return try places(UInt32.self) { $0 == 0 }
+    case .float32: return try places(Float.self) { $0 == 0 }
+    case .int64, .uint64: return try places(UInt64.self) { $0 == 0 }
+    case .float64: return try places(Double.self) { $0 == 0 }
+    case .complex64: return try places(Complex64.self) { $0.real == 0 && $0.imaginary == 0 }
+    case .complex128: return try places(Complex128.self) { $0.real == 0 && $0.imaginary == 0 }
+    default: return try Tensor([Int64]())
+    }
   }
 }

@@ -135,7 +135,8 @@ struct ChannelPlanes: Sendable {
 
   init(_ shape: Shape) {
     channels = shape.rank < 2 ? 1 : shape[1]
-    count = shape.rank == 0 ? 1 : shape[0] * channels
+    // Without elements there may be more planes than anyone can walk along: none counts.
+    count = shape.count == 0 ? 0 : shape.rank == 0 ? 1 : shape[0] * channels
     size = shape.rank < 2 ? 1 : shape.count(2..<shape.rank)
   }
 

@@ -119,7 +119,7 @@ private func refuseWindowsInPadding(
   for axis in 0..<rank {
     guard let extent = dims[axis + 2], strides[axis] > 0 else { continue }
     let numbers = [kernel[axis], strides[axis], dilations[axis], pads[axis], pads[axis + rank]]
-    guard extent < Int32.max, numbers.allSatisfy({ abs($0) < 1 << 31 }) else { continue }
+    guard extent < Int32.max, numbers.allSatisfy({ $0.magnitude < 1 << 31 }) else { continue }
     let begun = Int64(extent) + pads[axis]
     let room = begun + pads[axis + rank] - (kernel[axis] - 1) * dilations[axis] - 1
     let last = (room + strides[axis] - 1) / strides[axis]

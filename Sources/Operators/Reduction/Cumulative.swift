@@ -46,8 +46,9 @@ extension OperatorDefinition {
   private static func lowerProduct(
     _ node: Node, _ opset: Int, _ rewriter: inout Rewriter
   ) throws(StackLensError) -> [Node] {
-    guard opset >= 11, let axis = rewriter.value(of: node.inputs[1])?.real.map({ Int64($0) }),
-      abs(axis) < 64, let type = rewriter.elementType(of: node.inputs[0])
+    guard opset >= 11,
+      let axis = rewriter.value(of: node.inputs[1])?.real.flatMap({ Int64(exactly: $0) }),
+      axis.magnitude < 64, let type = rewriter.elementType(of: node.inputs[0])
     else {
       throw .unsupported("CumProd along a computed axis cannot be written for opset \(opset)")
     }

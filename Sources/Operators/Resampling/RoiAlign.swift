@@ -143,14 +143,17 @@ private struct RoiAligner: Sendable {
             try side(roi[0].double, roi[2].double, cells: width, extent: shape[3], region: region)
           ))
       }
+      try requireFewSamples(sides, channels: channels)
       run.parallel.ranges(regions * channels, grain: 2) { range in
         for index in range {
           let (region, channel) = index.quotientAndRemainder(dividingBy: channels)
           let map = x + (Int(images[region]) * channels + channel) * pixels
+          let (vertical, horizontal) = sides[region]
           for row in 0..<height {
+            let down = corners(vertical, row, shape[2])
             for column in 0..<width {
-              y[(index * height + row) * width + column] = T(
-                rounding: cell(map, sides[region], row, column))
+              let across = corners(horizontal, column, shape[3])
+              y[(index * height + row) * width + column] = T(rounding: cell(map, down, across))
             }
           }
         }
@@ -158,49 +161,56 @@ private struct RoiAligner: Sendable {
     }
   }
 
-  private func cell<T: RealElement>(
-    _ map: UnsafePointer<T>, _ sides: (Side, Side), _ row: Int, _ column: Int
-  ) -> Double {
-    let (vertical, horizontal) = sides
-    func place(_ side: Side, _ cell: Int, _ sample: Int) -> Double {
-      side.start + side.cell * (Double(cell) + (Double(sample) + 0.5) / Double(side.samples))
+  /// - Throws: `.limitExceeded` for more work than any model has: a few numbers may ask for hours.
+  private func requireFewSamples(
+    _ sides: [(Side, Side)], channels: Int
+  ) throws(StackLensError) {
+    let cells = Double(height) * Double(width) * Double(channels)
+    let samples = sides.reduce(0.0) { $0 + Double($1.0.samples) * Double($1.1.samples) * cells }
+    guard samples <= Double(1 << 31) else {
+      throw .limitExceeded("RoiAlign of \(samples) samples, at most \(1 << 31)")
     }
-    var sum = 0.0
-    var largest = -Double.infinity
-    for i in 0..<vertical.samples {
-      for j in 0..<horizontal.samples {
-        let value = sample(
-          map, place(vertical, row, i), place(horizontal, column, j), &largest)
-        sum += value
-      }
-    }
-    let count = vertical.samples * horizontal.samples
-    if isMaximum { return count == 0 ? 0 : largest }
-    return sum / Double(max(count, 1))
   }
 
-  /// The bilinear value, 0 outside; raises `largest` to the largest of its weighted corners.
-  private func sample<T: RealElement>(
-    _ map: UnsafePointer<T>, _ y: Double, _ x: Double, _ largest: inout Double
+  /// The pixels on both sides of a sample along one axis; nil outside of the image.
+  private typealias Corner = (low: Int, high: Int, ratio: Double)?
+
+  /// Where the samples of one cell lie along an axis.
+  private func corners(_ side: Side, _ cell: Int, _ extent: Int) -> [Corner] {
+    (0..<side.samples).map { sample in
+      let place =
+        side.start + side.cell * (Double(cell) + (Double(sample) + 0.5) / Double(side.samples))
+      guard place >= -1, place <= Double(extent) else { return nil }
+      let low = Int(max(place, 0))
+      return low >= extent - 1
+        ? (extent - 1, extent - 1, 0) : (low, low + 1, max(place, 0) - Double(low))
+    }
+  }
+
+  /// The mean of the bilinear samples of one cell, or the largest of their weighted corners.
+  private func cell<T: RealElement>(
+    _ map: UnsafePointer<T>, _ down: [Corner], _ across: [Corner]
   ) -> Double {
-    let (rows, columns) = (shape[2], shape[3])
-    guard y >= -1, y <= Double(rows), x >= -1, x <= Double(columns) else {
-      largest = max(largest, 0)
-      return 0
+    let columns = shape[3]
+    var sum = 0.0
+    var largest = -Double.infinity
+    for v in down {
+      for h in across {
+        guard let v, let h else {
+          largest = max(largest, 0)
+          continue
+        }
+        let (upper, lower) = (map + v.low * columns, map + v.high * columns)
+        let a = (1 - v.ratio) * (1 - h.ratio) * upper[h.low].double
+        let b = (1 - v.ratio) * h.ratio * upper[h.high].double
+        let c = v.ratio * (1 - h.ratio) * lower[h.low].double
+        let d = v.ratio * h.ratio * lower[h.high].double
+        if isMaximum { largest = max(max(max(max(largest, a), b), c), d) }
+        sum += a + b + c + d
+      }
     }
-    func corner(_ place: Double, _ extent: Int) -> (low: Int, high: Int, ratio: Double) {
-      let place = max(place, 0)
-      let low = Int(place)
-      return low >= extent - 1 ? (extent - 1, extent - 1, 0) : (low, low + 1, place - Double(low))
-    }
-    let (v, h) = (corner(y, rows), corner(x, columns))
-    let values = [
-      (1 - v.ratio) * (1 - h.ratio) * map[v.low * columns + h.low].double,
-      (1 - v.ratio) * h.ratio * map[v.low * columns + h.high].double,
-      v.ratio * (1 - h.ratio) * map[v.high * columns + h.low].double,
-      v.ratio * h.ratio * map[v.high * columns + h.high].double,
-    ]
-    for value in values { largest = max(largest, value) }
-    return values[0] + values[1] + values[2] + values[3]
+    let count = down.count * across.count
+    if isMaximum { return count == 0 ? 0 : largest }
+    return sum / Double(max(count, 1))
   }
 }

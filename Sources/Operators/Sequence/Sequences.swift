@@ -120,8 +120,7 @@ extension OperatorDefinition {
     let input = try context.tensor(0)
     let axis = try context.axis("axis", rank: input.rank)
     let extent = input.shape[axis]
-    try requireWalkable(extent, input.shape)
-    var sizes = [Int](repeating: 1, count: extent)
+    var sizes: [Int] = []
     var isKept = true
     if context.hasInput(1) {
       let given = try context.tensor(1)
@@ -129,10 +128,13 @@ extension OperatorDefinition {
       if given.rank == 0 {
         guard sizes[0] > 0 else { throw .invalidArgument("cannot split into parts of \(sizes[0])") }
         let (full, rest) = extent.quotientAndRemainder(dividingBy: sizes[0])
+        try context.requireRoom(full, byteCount: itemByteCount, "items")
         sizes = [Int](repeating: sizes[0], count: full) + (rest > 0 ? [rest] : [])
       }
     } else {
       isKept = try context.flag("keepdims")
+      try context.requireRoom(extent, byteCount: itemByteCount, "items")
+      sizes = [Int](repeating: 1, count: extent)
     }
     guard !sizes.contains(where: { $0 < 0 }), try extentSum(sizes) == extent else {
       throw .shapeMismatch("split \(sizes) does not add up to extent \(extent)")
@@ -218,6 +220,9 @@ extension OperatorDefinition {
     return results.map { .sequence($0) }
   }
 }
+
+/// What a small item of a sequence takes: the tensor, its storage and the least memory there is.
+private let itemByteCount = 288
 
 /// Checks that all tensors of a sequence have one element type.
 private func requireOneType(_ items: [Value]) throws(StackLensError) {

@@ -19,9 +19,11 @@ extension RegexParser {
       }
     }
     guard skip("]") else { throw error("missing ']' for '['", at: start) }
-    var set = ScalarSet(ranges)
-    if flags.ignoresCase { set = set.folded }
-    return isNegated ? set.inverted : set
+    let key = "\(flags.ignoresCase) " + String(String.UnicodeScalarView(scalars[start..<position]))
+    if let known = namedSets[key] { return known }
+    let set = asRead(ScalarSet(ranges), isNegated: isNegated)
+    namedSets[key] = set
+    return set
   }
 
   /// One character, or two with a dash between them.
@@ -49,11 +51,11 @@ extension RegexParser {
     let start = position
     var name = ""
     var index = position + 2
-    while index + 1 < scalars.count, scalars[index] != ":" || scalars[index + 1] != "]" {
+    guard index <= lastClosing else { return nil }
+    while scalars[index] != ":" || scalars[index + 1] != "]" {
       name.unicodeScalars.append(scalars[index])
       index += 1
     }
-    guard index + 1 < scalars.count else { return nil }
     position = index + 2
     let isNegated = name.hasPrefix("^")
     guard let set = RegexClasses.posix(isNegated ? String(name.dropFirst()) : name) else {
@@ -99,10 +101,14 @@ extension RegexParser {
       }
       guard skip("}") else { throw error("missing '}' for \\p{", at: start) }
     }
+    let key = "\(isNegated) \(flags.ignoresCase) \(name)"
+    if let known = namedSets[key] { return known }
     guard let set = RegexClasses.unicode(name) else {
       throw error("there is no class '\\p{\(name.prefix(32))}'", at: start)
     }
-    return asRead(set, isNegated: isNegated)
+    let read = asRead(set, isNegated: isNegated)
+    namedSets[key] = read
+    return read
   }
 
   /// The character that a backslash and what follows stand for.

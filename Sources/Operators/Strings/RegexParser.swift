@@ -35,10 +35,17 @@ struct RegexParser {
   private var sets: [ScalarSet] = []
   private var numbers: [ScalarSet: Int] = [:]
   private var stepCount = 0
+  /// Classes by how they are written, with the flags they were read under.
+  var namedSets: [String: ScalarSet] = [:]
+  /// The last place of `:]`, so that no search for one runs to the end again and again.
+  let lastClosing: Int
 
   init(_ pattern: String) {
     self.pattern = pattern
     scalars = Array(pattern.unicodeScalars)
+    lastClosing =
+      zip(scalars, scalars.dropFirst()).enumerated().reversed()
+      .first { $0.element.0 == ":" && $0.element.1 == "]" }?.offset ?? -1
     groups = [Group(flags: flags, position: 0)]
   }
 
@@ -126,6 +133,7 @@ struct RegexParser {
 
   private mutating func take(_ set: ScalarSet) throws(StackLensError) {
     if numbers[set] == nil {
+      try count(set.ranges.count / 16)  // a set of many ranges is long, too
       numbers[set] = sets.count
       sets.append(set)
     }

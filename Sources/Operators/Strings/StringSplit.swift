@@ -28,9 +28,7 @@ extension OperatorDefinition {
       }
       let width = parts.reduce(0) { max($0, $1.count) }
       let shape = try Shape(x.shape.dims + [width])
-      guard shape.count <= usableMemoryByteCount / MemoryLayout<String>.stride else {
-        throw .limitExceeded("\(shape) parts need more memory than there is")
-      }
+      try evaluation.requireRoom(shape.count, byteCount: MemoryLayout<String>.stride, "parts")
       let y = try Tensor(uninitialized: .string, shape)
       for (index, parts) in parts.enumerated() {
         for (place, part) in parts.enumerated() { y.texts[index * width + place] = part }

@@ -28,9 +28,7 @@ extension OperatorDefinition {
       let longest = rows.reduce(0) { max($0, $1.count) }
       let width = longest + (isMarked && longest > 0 ? 2 : 0)
       let shape = try Shape(x.shape.dims + [width])
-      guard shape.count <= usableMemoryByteCount / MemoryLayout<String>.stride else {
-        throw .limitExceeded("\(shape) tokens need more memory than there is")
-      }
+      try evaluation.requireRoom(shape.count, byteCount: MemoryLayout<String>.stride, "tokens")
       let y = try Tensor(uninitialized: .string, shape)
       guard width > 0 else { return [.tensor(y)] }
       for (index, row) in rows.enumerated() {

@@ -113,7 +113,7 @@ struct SupportVectors: Sendable {
   ) {
     let (columns, count) = (columns, count)
     parallel.ranges(rows.rows, grain: max(1, (1 << 14) / max(1, columns * count))) { range in
-      var room = [Double](repeating: 0, count: columns + count)
+      var room = [Double](repeating: 0, count: max(1, columns + count))
       room.withUnsafeMutableBufferPointer { room in
         guard let row = room.baseAddress else { return }
         for index in range {
