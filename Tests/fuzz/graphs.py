@@ -172,6 +172,8 @@ class GraphTarget:
             shape = [side if isinstance(side, int) else 2 for side in value.shape or ()]
             if value.kind != "tensor" or np.prod(shape, dtype=float) > 1e6:
                 return
+            if np.prod([max(side, 1) for side in shape], dtype=float) > 2**58:
+                return  # NumPy refuses such an array, even an empty one
             dtype = value.dtype if value.dtype in operators.DTYPES else "float32"
             size = int(np.prod(shape, dtype=float))
             feed[value.name] = operators.numbers(chance, dtype, size).reshape(shape)
