@@ -1,6 +1,7 @@
 #include "include/slk_rows.h"
 
 #include "simd_names.h"
+#include "sums.h"
 
 #define SLK_TEMPLATE "rows.inc.h"
 #include "tiers.h"

@@ -101,6 +101,26 @@ public final class GraphBuilder: @unchecked Sendable {  // used by one thread at
     return outputs.map { Edge(name: $0, builder: self) }
   }
 
+  /// Adds a node with several outputs, of which some are left out.
+  public func add(
+    _ opType: String, _ inputs: [Edge?], _ attributes: [String: Attribute] = [:],
+    domain: String = "", wanted: [Bool]
+  ) -> [Edge?] {
+    let name = unique(opType)
+    let outputs = wanted.enumerated().map { $1 ? "\(name).out\($0)" : "" }
+    graph.nodes.append(
+      Node(
+        opType, inputs: inputs.map { $0?.name ?? "" }, outputs: outputs, attributes: attributes,
+        name: name, domain: domain))
+    return outputs.map { $0.isEmpty ? nil : Edge(name: $0, builder: self) }
+  }
+
+  /// Adds a node that has its names already.
+  public func add(_ node: Node) { graph.nodes.append(node) }
+
+  /// A name that no node built here has.
+  public func fresh(_ hint: String) -> String { unique(hint) }
+
   private func unique(_ hint: String) -> String {
     let base = (prefix + [hint]).joined(separator: "/")
     let count = counts[base, default: 0]

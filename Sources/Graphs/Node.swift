@@ -93,3 +93,16 @@ public struct Node: Sendable {
     return names
   }
 }
+
+extension Attribute {
+  /// Whether it is an integer other than 0.
+  public var isTrue: Bool {
+    if case .int(let value) = self { value != 0 } else { false }
+  }
+  public func isInt(_ value: Int64) -> Bool {
+    if case .int(value) = self { true } else { false }
+  }
+  public func isString(_ value: String) -> Bool {
+    if case .string(value) = self { true } else { false }
+  }
+}

@@ -79,7 +79,7 @@ struct EncoderConfiguration: Sendable, Equatable {
         }
       }
     }
-    guard !path.hasPrefix("/"), !path.contains(".."),
+    guard !path.hasPrefix("/"), !path.split(separator: "/").contains(".."),
       let config = try readIfPresent(path + "/config.json", in: folder)
     else { return .mean }
     let modes: [(String, Pooling)] = [

@@ -20,7 +20,8 @@ extension OperatorDefinition {
       ("inputs", .range(inputCount)), ("outputs", .range(outputCount)),
       ("execution", .string(kind)), ("attributes", .array(attributes.map(\.described))),
       ("kernels", .array(kernelNames)),
-      ("gradient", .bool(gradient != nil)), ("deterministic", .bool(isDeterministic)),
+      ("gradient", isComposition ? .null : .bool(gradient != nil)),
+      ("deterministic", .bool(isDeterministic)),
       ("samples", .array(samples.map(\.described))),
     ])
   }

@@ -20,6 +20,7 @@ public enum OperatorTable {
     elementwise,
     encoder,
     former,
+    gradients,
     images,
     indexing,
     linear,

@@ -16,6 +16,7 @@
 #include "slk_gemm.h"
 #include "slk_gemm_i8.h"
 #include "slk_gemm_nbits.h"
+#include "slk_gradients.h"
 #include "slk_move.h"
 #include "slk_quantise.h"
 #include "slk_recurrent.h"

@@ -18,21 +18,63 @@ extension Transform {
       guard let mixed = index.onlyReader(of: weights.result, "MatMul"),
         mixed.node.inputs[0] == weights.result,
         let value = transposed(mixed.node.inputs[1], lengthAndHeads, index),
-        let back = index.onlyReader(of: mixed.node.outputs[0], "Transpose"),
-        case .ints(lengthAndHeads)? = back.node.attributes["perm"]
+        let end = turnedBack(mixed.node, scores.product, index)
       else { return nil }
       let node = Node(
         "Attention", inputs: [scores.query, scores.key, value, scores.mask],
-        outputs: back.node.outputs,
+        outputs: end.turn.node.outputs,
         attributes: [
           "scale": .float(scores.scale), "no_keys_as_zero": .int(guarded == nil ? 0 : 1),
+          "keeps_query_length": .int(end.removed.isEmpty ? 0 : 1),
         ],
         name: softmax.name, domain: "ai.stacklens")
       return Replacement(
-        at: back.index,
-        removed: [place, mixed.index, back.index] + plain.removed + weights.removed,
+        at: end.turn.index,
+        removed: [place, mixed.index, end.turn.index] + plain.removed + weights.removed
+          + end.removed,
         nodes: [node])
     }
+  }
+
+  /// The transposition of the mixed values, and what stands before it: nothing, or the Reshape to
+  /// [batch, any, query length, value width] that exporters write, with the nodes of its shape.
+  private static func turnedBack(
+    _ mixed: Node, _ product: Node, _ index: GraphIndex
+  ) -> (turn: (index: Int, node: Node), removed: [Int])? {
+    let name = mixed.outputs[0]
+    func turn(_ name: String) -> (index: Int, node: Node)? {
+      guard let turn = index.onlyReader(of: name, "Transpose"),
+        case .ints(lengthAndHeads)? = turn.node.attributes["perm"]
+      else { return nil }
+      return turn
+    }
+    if let turn = turn(name) { return (turn, []) }
+    guard let reshape = index.readers(of: name).first(where: { $0.node.opType == "Reshape" }),
+      reshape.node.domain.isEmpty, reshape.node.inputs[0] == name,
+      reshape.node.attributes["allowzero"].map({ !$0.isTrue }) ?? true,
+      let turn = turn(reshape.node.outputs[0]),
+      let target = index.onlyReader(of: reshape.node.inputs[1]), target.index == reshape.index,
+      let concat = index.producer(of: reshape.node.inputs[1], "Concat"),
+      concat.node.inputs.count == 4,
+      let any = index.constant(concat.node.inputs[1]), any.rank == 1,
+      (try? any.integers()) == [-1],
+      let batch = index.extent(concat.node.inputs[0]), batch.of == name, batch.axis == 0,
+      let length = index.extent(concat.node.inputs[2]), length.axis == 2,
+      [product.inputs[0], scaling(product.inputs[0], index).name].contains(length.of),
+      let width = index.extent(concat.node.inputs[3]), width.axis == 3,
+      [name, mixed.inputs[1]].contains(width.of)
+    else { return nil }
+    // Nothing else may read the mixed values: what is left of them are the nodes of the shape.
+    let shapes = [batch, width].filter { $0.of == name }
+    let nodes = Set(shapes.flatMap(\.nodes))
+    guard Set(index.readers(of: name).map(\.index)).isSubset(of: nodes.union([reshape.index])),
+      nodes.allSatisfy({ place in
+        let readers = index.readers(of: index.graph.nodes[place].outputs[0])
+        return !readers.isEmpty
+          && readers.allSatisfy { nodes.contains($0.index) || $0.index == concat.index }
+      }), index.onlyReader(of: concat.node.outputs[0]) != nil
+    else { return nil }
+    return (turn, [reshape.index, concat.index] + nodes.sorted())
   }
 
   /// Weights that stand in for rows without a key: where they are not numbers, they are zero.
@@ -80,6 +122,8 @@ extension Transform {
     var key: String
     var mask = ""
     var scale: Float
+    /// The product of queries and keys.
+    var product: Node
   }
 
   /// Reads `(q · kᵀ) · scale + mask`, where q and k may be scaled as well.
@@ -104,7 +148,8 @@ extension Transform {
       let key = transposed(right, lengthLast, index)
         ?? transposed(right, lastTwo, index).flatMap({ transposed($0, lengthAndHeads, index) })
     else { return nil }
-    return Scores(query: query, key: key, scale: outer * queryScale * keyScale)
+    return Scores(
+      query: query, key: key, scale: outer * queryScale * keyScale, product: product.node)
   }
 
   /// The value behind an optional division or multiplication by a scalar.

@@ -111,6 +111,20 @@ struct GraphIndex {
     return tensor.base.assumingMemoryBound(to: Float.self)[0]
   }
 
+  /// What a piece of a shape is: the extent of one axis of a value, as `Unsqueeze(Gather(Shape(x),
+  /// axis), 0)` reads it, with the places of these nodes.
+  func extent(_ name: String) -> (of: String, axis: Int, nodes: [Int])? {
+    guard let piece = producer(of: name, "Unsqueeze"), piece.node.inputs.count == 2,
+      let axes = constant(piece.node.inputs[1]), (try? axes.integers()) == [0],
+      let gather = producer(of: piece.node.inputs[0], "Gather"),
+      gather.node.attributes["axis"].map({ !$0.isTrue }) ?? true,
+      let place = constant(gather.node.inputs[1]), place.rank == 0,
+      let axis = (try? place.integers())?.first, axis >= 0,
+      let shape = producer(of: gather.node.inputs[0], "Shape"), shape.node.attributes.isEmpty
+    else { return nil }
+    return (shape.node.inputs[0], axis, [shape.index, gather.index, piece.index])
+  }
+
   /// Of a node with two inputs: the one that is not a scalar constant, with that constant.
   func scalarOperand(_ node: Node, rank: Int) -> (other: String, scalar: Float)? {
     guard node.inputs.count == 2 else { return nil }

@@ -126,10 +126,13 @@ private struct AttentionExpansion {
       return made.apply("Reshape", [rows, shape], &rewriter)
     }
     let count = made.apply("Shape", [other], ["start": .int(1), "end": .int(2)], &rewriter)
-    let shape = made.apply(
-      "Concat",
-      [try rewriter.ints([0], "zero"), count, try rewriter.ints([-1, 0], "rest")],
-      ["axis": .int(0)], &rewriter)
+    // A width of nothing would leave a -1 open.
+    let extents = made.apply("Shape", [rows], ["start": .int(1), "end": .int(3)], &rewriter)
+    let product = made.apply("ReduceProd", [extents], &rewriter)
+    let divisor = made.apply("Max", [count, try rewriter.ints([1], "one")], &rewriter)
+    let length = made.apply("Div", [product, divisor], &rewriter)
+    let zero = try rewriter.ints([0], "zero")
+    let shape = made.apply("Concat", [zero, count, length, zero], ["axis": .int(0)], &rewriter)
     return made.apply("Reshape", [rows, shape], &rewriter)
   }
 

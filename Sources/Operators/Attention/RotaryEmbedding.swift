@@ -18,7 +18,7 @@ extension OperatorDefinition {
         try RotaryShapes(preparation, preparation.inputs).kernel(preparation)
       }
     ]),
-    expand: expandRotaryEmbedding,
+    expand: expandRotaryEmbedding, gradient: .expanded,
     samples: [
       Sample([.floats(2, 3, 4, 8), .floats(6, 4), .floats(6, 4), places(2, 4)]),
       Sample(
@@ -42,7 +42,7 @@ extension OperatorDefinition {
         try RotaryShapes(contributed: preparation, preparation.inputs).kernel(preparation)
       }
     ]),
-    expand: expandContributedRotaryEmbedding,
+    expand: expandContributedRotaryEmbedding, gradient: .expanded,
     samples: [
       Sample([.floats(2, 3, 4, 8), places(2, 4), .floats(6, 4), .floats(6, 4)]),
       Sample([.floats(2, 4, 24), .ints([2]), .floats(7, 4), .floats(7, 4)]),

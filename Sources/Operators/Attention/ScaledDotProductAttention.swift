@@ -61,7 +61,7 @@ extension OperatorDefinition {
       }
       return [node]
     },
-    expand: expandAttention,
+    expand: expandAttention, gradient: .expanded,
     samples: attentionSamples)
 
   private static let attentionSamples: [Sample] = [

@@ -31,7 +31,7 @@ extension OperatorDefinition {
         }
       }
     ]),
-    expand: expandTensorScatter,
+    expand: expandTensorScatter, gradient: .expanded,
     samples: [
       Sample([.floats(2, 3, 6, 4), .floats(2, 3, 2, 4), .ints([1, 4])]),
       Sample(

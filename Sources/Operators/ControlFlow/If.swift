@@ -36,6 +36,7 @@ extension OperatorDefinition {
       }
       return outputs
     },
+    gradient: .branch,
     samples: [
       Sample([.flag(true)], branches), Sample([.flag(false)], branches),
     ])

@@ -4,7 +4,8 @@ import Tensors
 
 extension OperatorTable {
   static let convolution: [OperatorDefinition] = [
-    .conv, .fusedConv, .convTranspose, .deformConv, .col2Im,
+    .conv, .fusedConv, .convTranspose, .deformConv, .col2Im, .convInputGradient,
+    .convWeightGradient,
   ]
 }
 
@@ -38,6 +39,7 @@ extension OperatorDefinition {
         try convolutionReference(preparation, activation: .none)
       },
     ]),
+    gradient: .conv,
     samples: [
       Sample(
         [.floats(1, 2, 7, 6), .floats(3, 2, 3, 3), .floats(3)],

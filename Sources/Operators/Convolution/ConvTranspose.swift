@@ -42,6 +42,7 @@ extension OperatorDefinition {
           }
       },
     ]),
+    gradient: .convTranspose,
     samples: [
       Sample([.floats(1, 2, 3, 3), .floats(2, 3, 3, 3), .floats(3)], ["strides": .ints([2, 2])]),
       Sample(

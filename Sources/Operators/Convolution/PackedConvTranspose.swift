@@ -46,9 +46,7 @@ struct PackedConvTranspose: Sendable {
     let count = geometry.outputChannels * geometry.kernelCount
     for group in 0..<geometry.groupCount {
       let start = group * inputs * count
-      for i in 0..<inputs {
-        for row in 0..<count { rows[start + row * inputs + i] = w[start + i * count + row] }
-      }
+      slk_transpose(w + start, count, rows + start, inputs, inputs, count, 4)
     }
   }
 

@@ -13,7 +13,7 @@ extension OperatorTable {
     },
     .binary(
       "Mod", [10, 13, 28], attributes: [.int("fmod", default: 0)], divisors: 1...5,
-      sampleAttributes: ["fmod": .int(1)]
+      sampleAttributes: ["fmod": .int(1)], gradient: .mod
     ) { (node) throws(StackLensError) in try node.flag("fmod") ? .fmod : .mod },
     .binary("BitwiseAnd", [18], on: ElementType.wholes) { (_) throws(StackLensError) in .bitAnd },
     .binary("BitwiseOr", [18], on: ElementType.wholes) { (_) throws(StackLensError) in .bitOr },

@@ -82,8 +82,11 @@ extension OperatorDefinition {
       steps.add(Node("Or", inputs: [flags, others], outputs: [mask]))
       return [node] + steps.nodes
     },
+    gradient: .dropout,
     samples: [
-      Sample([.floats(2, 3, 4)], outputs: 2), Sample([.floats(0, 5)]), Sample([.floats()]),
+      Sample([.floats(2, 3, 4)], outputs: 2),
+      Sample([.floats(6, 7), .tensor(quarter), .flag(true)], ["seed": .int(5)], outputs: 2),
+      Sample([.floats(0, 5)]), Sample([.floats()]),
       Sample([.random(.float16, [7], low: -1, high: 1)]),
     ])
 

@@ -9,20 +9,26 @@ extension OperatorDefinition {
   /// Inputs: query [B, L, H, D], key [B, M, H, D], value [B, M, H, E]; mask, added to the scores
   /// [B, H, L, M] (optional). Everything broadcasts as in the products and the sum that this stands
   /// for. Output: [B, L, H, E]. With no_keys_as_zero a row of weights that are not numbers, because
-  /// the mask leaves no key, counts as zeros.
+  /// the mask leaves no key, counts as zeros; keeps_query_length is told in `AttentionShapes`.
   static let attention = OperatorDefinition(
     "Attention", domain: stackLensDomain, versions: [1], inputs: 3...4,
-    attributes: [.float("scale", default: 1), .int("no_keys_as_zero", default: 0)],
+    attributes: [
+      .float("scale", default: 1), .int("no_keys_as_zero", default: 0),
+      .int("keeps_query_length", default: 0),
+    ],
     infer: { (context) throws(StackLensError) in
       let query = try context.input(0, oneOf: [.float32, .float64, .float16, .bfloat16])
       _ = try context.sameElementType(0, 1, 2, 3)
-      return [TensorType(query.elementType, try AttentionShapes(context.inputs).output)]
+      let shapes = try AttentionShapes(
+        context.inputs, keepsQueryLength: context.flag("keeps_query_length"))
+      return [TensorType(query.elementType, shapes.output)]
     },
     execution: .kernels([
       Kernel("heads", prepare: attentionByHeads),
       Kernel("packed") { (preparation) throws(StackLensError) in
         guard try preparation.input(0).elementType == .float32 else { return nil }
-        let shapes = try AttentionShapes(preparation.inputs)
+        let shapes = try AttentionShapes(
+          preparation.inputs, keepsQueryLength: preparation.flag("keeps_query_length"))
         let scale = try preparation.float("scale")
         var plan = ScratchPlan()
         let scoreRoom = try plan.reserve(shapes.scores.count, of: Float.self)
@@ -56,7 +62,8 @@ extension OperatorDefinition {
         }
       },
       .reference { (preparation) throws(StackLensError) in
-        let shapes = try AttentionShapes(preparation.inputs)
+        let shapes = try AttentionShapes(
+          preparation.inputs, keepsQueryLength: preparation.flag("keeps_query_length"))
         let scale = Double(try preparation.float("scale"))
         let isGuarded = try preparation.flag("no_keys_as_zero")
         return try wideKernel(Double.self, preparation) { (wide) throws(StackLensError) in
@@ -82,6 +89,9 @@ extension OperatorDefinition {
         ["scale": .float(0.5)]),
       Sample(
         [.floats(1, 1, 2, 4), .floats(1, 1, 2, 4), .floats(1, 3, 2, 4), .floats(2, 1, 5, 3)]),
+      Sample(
+        [.floats(1, 1, 2, 4), .floats(1, 3, 2, 4), .floats(2, 3, 2, 5), .floats(1, 2, 5, 3)],
+        ["keeps_query_length": .int(1)]),
       Sample([.floats(2, 0, 2, 4), .floats(2, 3, 2, 4), .floats(2, 3, 2, 4)]),
       Sample([.floats(2, 2, 2, 4), .floats(2, 0, 2, 4), .floats(2, 0, 2, 4)]),
       Sample([

@@ -12,11 +12,15 @@ struct AttentionShapes: Sendable {
   /// Weights times V, [B, H, L, E], and the same with lengths before heads.
   let mixed: Shape
   let output: Shape
+  /// Whether lengths come before heads in the output.
+  let isInterleaved: Bool
   let scoring: MatrixProduct
   let mixing: MatrixProduct
 
+  /// - Parameter keepsQueryLength: the output has the queries' length even where a mask repeated
+  ///   the only query: its rows then count as heads.
   /// - Throws: `.shapeMismatch` naming the shapes that do not fit.
-  init(_ inputs: [TensorType?]) throws(StackLensError) {
+  init(_ inputs: [TensorType?], keepsQueryLength: Bool) throws(StackLensError) {
     var shapes: [Shape] = []
     for input in inputs.prefix(3) {
       guard let shape = input?.shape, shape.rank == 4 else {
@@ -42,7 +46,11 @@ struct AttentionShapes: Sendable {
     let all = try weights.broadcast(with: Self.entries(value))
     (self.mask, self.scores, self.masked) = (mask, scores, masked)
     mixed = try Shape(all.dims + [masked[2], value[3]])
-    output = try Shape([all[0], masked[2], all[1], value[3]])
+    isInterleaved = !keepsQueryLength || masked[2] == query[1]
+    output =
+      isInterleaved
+      ? try Shape([all[0], masked[2], all[1], value[3]])
+      : try Shape([all[0], query[1], all.dims[1] * masked[2], value[3]])
     let keyRow = key[2] * key[3]
     scoring = MatrixProduct(
       m: query[1], n: key[1], k: query[3], batchDims: batch.dims,
@@ -74,6 +82,7 @@ struct AttentionShapes: Sendable {
   /// Moves lengths before heads.
   func interleave<T>(_ mixed: UnsafePointer<T>, to output: UnsafeMutablePointer<T>) {
     let (heads, length, width) = (self.mixed[1], self.mixed[2], self.mixed[3])
+    guard isInterleaved else { return output.update(from: mixed, count: self.mixed.count) }
     for batch in 0..<self.mixed[0] {
       for head in 0..<heads {
         for row in 0..<length {
@@ -101,10 +110,10 @@ struct AttentionShapes: Sendable {
         let (entry, i) = row.quotientAndRemainder(dividingBy: length)
         let (batch, head) = entry.quotientAndRemainder(dividingBy: heads)
         // Where the values were broadcast, several rows share their weights.
-        let place = [weightEntries[0] == 1 ? 0 : batch, weightEntries[1] == 1 ? 0 : head, i]
+        let entryPlace = [weightEntries[0] == 1 ? 0 : batch, weightEntries[1] == 1 ? 0 : head, i]
         var weights = [Double](repeating: 0, count: keyCount)
         for j in 0..<keyCount {
-          let score = offset(scoreSteps, place, j)
+          let score = offset(scoreSteps, entryPlace, j)
           let (scoreEntry, rest) = score.quotientAndRemainder(
             dividingBy: scores[2] * scores[3])
           let (q, k) = rest.quotientAndRemainder(dividingBy: scores[3])
@@ -113,7 +122,7 @@ struct AttentionShapes: Sendable {
           for d in 0..<scoring.k {
             sum += query[starts.a + q * scoring.aRow + d] * key[starts.b + k * scoring.bColumn + d]
           }
-          weights[j] = sum * scale + (mask.map { $0[offset(maskSteps, place, j)] } ?? 0)
+          weights[j] = sum * scale + (mask.map { $0[offset(maskSteps, entryPlace, j)] } ?? 0)
         }
         let largest = weights.max() ?? 0
         var total = 0.0
@@ -126,7 +135,10 @@ struct AttentionShapes: Sendable {
           total = 1
         }
         let start = mixing.offsets(entry).b
-        let target = output + ((batch * length + i) * heads + head) * width
+        let place =
+          isInterleaved
+          ? (batch * length + i) * heads + head : (batch * heads + head) * length + i
+        let target = output + place * width
         for column in 0..<width {
           var sum = 0.0
           for j in 0..<keyCount {

@@ -29,7 +29,9 @@ extension OperatorDefinition {
       var slice = try FunctionSlice(
         rewriter.nodes, of: y, variables: names, values: node.inputs, &rewriter)
       let graph = GraphBuilder("gradient", prefix: rewriter.fresh("gradient"))
-      let differentiation = Differentiation(rewriter.nodes + slice.copies, into: graph)
+      let differentiation = Differentiation(
+        rewriter.nodes + slice.copies, into: graph,
+        types: { [rewriter] in rewriter.type(of: $0) })
       let inputs = Array(node.inputs.prefix(xs.count))
       let gradients = try differentiation.gradients(of: slice.target, with: inputs)
       var result: [Node] = []

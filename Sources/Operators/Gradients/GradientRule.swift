@@ -39,6 +39,11 @@ public struct GradientScope: NodeView {
   public let outputGradients: [Edge?]
   /// Whether anybody needs the gradient of each input.
   public let wants: [Bool]
+  /// The inputs' names, and behind them those of the values that subgraphs take from around the
+  /// node; `inputs`, `wants` and what a rule returns have the same order.
+  public let names: [String]
+  /// The type of a value, as far as it is known.
+  public let types: (String) -> ValueType?
 
   /// An input that `inputCount` guarantees.
   public func input(_ index: Int) throws(StackLensError) -> Edge {
@@ -51,6 +56,12 @@ public struct GradientScope: NodeView {
   public func hasInput(_ index: Int) -> Bool { index < inputs.count && inputs[index] != nil }
 
   public func wants(_ index: Int) -> Bool { index < wants.count && wants[index] }
+
+  /// The number of axes of an input where it is known.
+  public func rank(_ index: Int) -> Int? {
+    guard index < names.count, case .tensor(_, let dims)? = types(names[index]) else { return nil }
+    return dims?.count
+  }
 
   /// The value of output 0.
   public var output: Edge { outputs.first.flatMap { $0 } ?? graph.existing("") }

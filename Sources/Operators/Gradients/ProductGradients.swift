@@ -21,7 +21,7 @@ extension GradientRule {
     var gradients = try product(
       scope, alpha: scope.float("alpha"), transA: scope.flag("transA"),
       transB: scope.flag("transB"))
-    guard scope.hasInput(2) else { return gradients }
+    guard scope.wants(2) else { return gradients + scope.inputs.dropFirst(2).map { _ in nil } }
     let g = try scope.arriving()
     let beta = Double(try scope.float("beta"))
     gradients.append(
@@ -30,18 +30,59 @@ extension GradientRule {
     return gradients
   }
 
+  /// det(A) A⁻ᵀ.
+  static let det = GradientRule { (scope) throws(StackLensError) in
+    let inverse = scope.graph.add("Inverse", [try scope.input(0)], domain: "com.microsoft")
+    let turned = scope.graph.add("Einsum", [inverse], ["equation": .string("...ij->...ji")])
+    let factor = scope.apply(
+      "Unsqueeze", try scope.arriving() * scope.output, try scope.ints([-1, -2]))
+    return [turned * factor]
+  }
+
+  /// -A⁻ᵀ g A⁻ᵀ.
+  static let inverse = GradientRule { (scope) throws(StackLensError) in
+    let (g, y) = (try scope.arriving(), scope.output)
+    return [
+      -multiply(y, true, multiply(g, false, y, true, scope: scope), false, scope: scope)
+    ]
+  }
+
+  private static func multiply(
+    _ left: Edge, _ transLeft: Bool, _ right: Edge, _ transRight: Bool, alpha: Float = 1,
+    scope: GradientScope
+  ) -> Edge {
+    scope.graph.add(
+      "FusedMatMul", [left, right],
+      [
+        "alpha": .float(alpha), "transA": .int(transLeft ? 1 : 0),
+        "transB": .int(transRight ? 1 : 0),
+      ], domain: "com.microsoft")
+  }
+
   private static func product(
     _ scope: GradientScope, alpha: Float, transA: Bool, transB: Bool
   ) throws(StackLensError) -> [Edge?] {
-    let factors = try MatrixFactors(scope)
     func multiply(_ left: Edge, _ transLeft: Bool, _ right: Edge, _ transRight: Bool) -> Edge {
-      scope.graph.add(
-        "FusedMatMul", [left, right],
-        [
-          "alpha": .float(alpha), "transA": .int(transLeft ? 1 : 0),
-          "transB": .int(transRight ? 1 : 0),
-        ], domain: "com.microsoft")
+      Self.multiply(left, transLeft, right, transRight, alpha: alpha, scope: scope)
     }
+    if let left = scope.rank(0), left >= 2, scope.rank(1) == 2, left == 2 || !transA {
+      // One matrix for all items: all their rows in one product, which sums over them.
+      let (a, b, g) = (try scope.input(0), try scope.input(1), try scope.arriving())
+      func rows(_ edge: Edge) -> Edge {
+        left == 2 ? edge : scope.apply("Flatten", edge, attributes: ["axis": .int(-1)])
+      }
+      var gradients: [Edge?] = [nil, nil]
+      if scope.wants(0) {
+        gradients[0] = transA ? multiply(b, transB, g, true) : multiply(g, false, b, !transB)
+      }
+      if scope.wants(1) {
+        gradients[1] =
+          transB
+          ? multiply(rows(g), true, rows(a), transA) : multiply(rows(a), !transA, rows(g), false)
+      }
+      return gradients
+    }
+    let factors = try MatrixFactors(scope)
     let (a, b, g) = (factors.a, factors.b, factors.g)
     var gradients: [Edge?] = [nil, nil]
     if scope.wants(0) {

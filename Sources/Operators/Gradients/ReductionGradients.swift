@@ -4,9 +4,8 @@ import Tensors
 
 extension GradientRule {
   /// A reduction; nil where it has no rule.
-  static func reduction(_ reduction: Reduction) -> GradientRule? {
-    if reduction == .product { return nil }
-    return GradientRule(inputs: 1) { (scope) throws(StackLensError) in
+  static func reduction(_ reduction: Reduction) -> GradientRule {
+    GradientRule(inputs: 1) { (scope) throws(StackLensError) in
       let x = try scope.input(0)
       let g = try kept(try scope.arriving(), scope)
       let y = try kept(scope.output, scope)
@@ -27,7 +26,7 @@ extension GradientRule {
       case .max, .min:
         let share = scope.apply("CastLike", scope.apply("Equal", x, y), g)
         gradient = g * share / scope.sum(share, like: y)
-      case .product: throw .internalError("products have no gradient")
+      case .product: gradient = try product(scope, g, y)
       }
       return [gradient] + scope.inputs.dropFirst().map { _ in nil }
     }
@@ -51,26 +50,18 @@ extension GradientRule {
     return [back, nil]
   }
 
-  /// y (g - Σ y g).
-  static let softmax = GradientRule(inputs: 1) { (scope) throws(StackLensError) in
-    let product = scope.output * (try scope.arriving())
-    return [product - scope.output * (try alongAxis(product, scope))]
-  }
+  static let softmax = softmax(isLog: false)
+  static let logSoftmax = softmax(isLog: true)
 
-  /// g - exp(y) Σ g.
-  static let logSoftmax = GradientRule(inputs: 1) { (scope) throws(StackLensError) in
-    let g = try scope.arriving()
-    return [g - scope.apply("Exp", scope.output) * (try alongAxis(g, scope))]
-  }
-
-  /// The sum along the attribute `axis`; a scalar has no axis and is its own sum.
-  private static func alongAxis(
-    _ edge: Edge, _ scope: GradientScope
-  ) throws(StackLensError) -> Edge {
-    let rank = scope.shape(of: scope.shape(of: edge))
-    let axis = scope.apply(
-      "Slice", try scope.ints([Int64(try scope.int("axis"))]), try scope.ints([0]), rank)
-    return scope.apply("ReduceSum", edge, axis, attributes: ["noop_with_empty_axes": .int(1)])
+  private static func softmax(isLog: Bool) -> GradientRule {
+    GradientRule { (scope) throws(StackLensError) in
+      [
+        scope.graph.add(
+          "SoftmaxGradient", [try scope.arriving(), scope.output],
+          ["axis": .int(Int64(try scope.int("axis"))), "is_log": .int(isLog ? 1 : 0)],
+          domain: "ai.stacklens")
+      ]
+    }
   }
 
   /// -weight at the class of each target, 0 elsewhere.

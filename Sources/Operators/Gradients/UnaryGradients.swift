@@ -3,9 +3,34 @@ import Graphs
 import Tensors
 
 extension UnaryFunction {
+  /// The derivative that has a kernel of its own.
+  private var slope: ActivationSlope? {
+    switch kind {
+    case .relu: ActivationSlope(.relu)
+    case .leakyRelu: ActivationSlope(.leakyRelu, p)
+    // Only an increasing function says by its value on which side of 0 it is.
+    case .elu: p > 0 ? ActivationSlope(.elu, p) : nil
+    case .sigmoid: ActivationSlope(.sigmoid)
+    case .tanh: ActivationSlope(.tanh)
+    case .geluErf: ActivationSlope(.gelu)
+    case .geluTanh: ActivationSlope(.geluTanh)
+    case .swish: ActivationSlope(.swish, p)
+    case .softplus: ActivationSlope(.softplus)
+    case .hardSwish: ActivationSlope(.hardSwish)
+    case .mish: ActivationSlope(.mish)
+    default: nil
+    }
+  }
+
   /// The gradient of the input, for the gradient that arrives.
   func gradient(_ scope: GradientScope) throws(StackLensError) -> Edge? {
     let (g, x, y) = (try scope.arriving(), try scope.input(0), scope.output)
+    if let slope {
+      return scope.graph.add(
+        "ActivationGradient", [g, slope.function.readsOutput ? y : x],
+        ["function": .string(slope.function.rawValue), "alpha": .float(Float(slope.alpha))],
+        domain: "ai.stacklens")
+    }
     func number(_ value: Double) throws(StackLensError) -> Edge {
       try scope.scalar(value, like: x)
     }
@@ -32,22 +57,13 @@ extension UnaryFunction {
     case .asinh: return try g / scope.apply("Sqrt", one() + x * x)
     case .acosh: return try g / scope.apply("Sqrt", x * x - one())
     case .atanh: return try g / (one() - x * x)
-    case .tanh: return g - g * y * y
-    case .sigmoid: return g * y - g * y * y
-    case .softplus: return g * of("Sigmoid")
     case .softsign:
       let size = try one() + of("Abs")
       return g / (size * size)
-    case .mish:
-      let gate = scope.apply("Tanh", of("Softplus"))
-      return try g * (gate + x * of("Sigmoid") * (one() - gate * gate))
-    case .swish:
-      let gate = scope.apply("Sigmoid", try x * number(p))
-      return try g * (gate + number(p) * x * gate * (one() - gate))
-    case .geluErf: return try geluErfGradient(scope, g, x)
-    case .geluTanh: return try geluTanhGradient(scope, g, x)
-    case .relu, .leakyRelu, .elu, .selu, .celu, .hardSigmoid, .hardSwish, .thresholdedRelu,
-      .shrink, .clip:
+    case .relu, .leakyRelu, .sigmoid, .tanh, .geluErf, .geluTanh, .swish, .softplus, .hardSwish,
+      .mish:
+      throw .internalError("an activation without its slope")
+    case .elu, .selu, .celu, .hardSigmoid, .thresholdedRelu, .shrink, .clip:
       return try piecewiseGradient(scope, g, x, y)
     }
   }
@@ -67,44 +83,15 @@ extension UnaryFunction {
     }
     let zero = try number(0)
     switch kind {
-    case .leakyRelu: return try scope.choose(isAbove(x, 0), g, g * number(p))
     // Left of 0 these are a shifted exponential, whose derivative is the value shifted back.
     case .elu: return try scope.choose(isAbove(x, 0), g, g * (y + number(p)))
     case .selu:
       return try g * scope.choose(isAbove(x, 0), number(q), y + number(p * q))
     case .celu: return try scope.choose(isAbove(x, 0), g, g * (y / number(p) + number(1)))
     case .hardSigmoid: return try scope.choose(isInside(y), g * number(p), zero)
-    case .hardSwish:
-      let gate = scope.graph.add(
-        "HardSigmoid", [x], ["alpha": .float(1.0 / 6), "beta": .float(0.5)])
-      return try g * (gate + scope.choose(isInside(gate), x / number(6), zero))
     case .thresholdedRelu: return try scope.choose(isAbove(x, p), g, zero)
     case .shrink: return try scope.choose(isAbove(scope.apply("Abs", x), q), g, zero)
     default: return try scope.choose(isAbove(x, 0), g, zero)
     }
-  }
-
-  /// Φ(x) + x φ(x).
-  private func geluErfGradient(
-    _ scope: GradientScope, _ g: Edge, _ x: Edge
-  ) throws(StackLensError) -> Edge {
-    let root = try scope.scalar(0.5.squareRoot(), like: x)
-    let half = try scope.scalar(0.5, like: x)
-    let share = half * scope.apply("Erf", x * root) + half
-    let density = scope.apply("Exp", -(half * x * x))
-    return try g * (share + x * density * scope.scalar(1 / (2 * Double.pi).squareRoot(), like: x))
-  }
-
-  private func geluTanhGradient(
-    _ scope: GradientScope, _ g: Edge, _ x: Edge
-  ) throws(StackLensError) -> Edge {
-    let half = try scope.scalar(0.5, like: x)
-    let one = try scope.scalar(1, like: x)
-    let scale = try scope.scalar((2 / Double.pi).squareRoot(), like: x)
-    let cube = try scope.scalar(0.044715, like: x)
-    let square = x * x
-    let gate = scope.apply("Tanh", scale * (x + cube * square * x))
-    let slope = try scale * (one + scope.scalar(3 * 0.044715, like: x) * square)
-    return g * (half * (one + gate) + half * x * (one - gate * gate) * slope)
   }
 }

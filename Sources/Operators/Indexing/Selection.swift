@@ -77,6 +77,7 @@ extension OperatorDefinition {
       dims[try context.axis("axis", rank: type.rank)] = count
       return [try .tensor(type.elementType, dims)]
     },
+    gradient: GradientRule.pick,
     samples: [
       Sample([.floats(3, 2), .flags([false, true, true])], ["axis": .int(0)]),
       Sample([.floats(3, 2), .flags([true, false, false, true])]),
@@ -183,6 +184,7 @@ extension OperatorDefinition {
         }
       }
     ]),
+    gradient: .symmetric,
     samples: [
       Sample([.floats(4, 3), .ints([4, 2, 0])]),
       Sample([.floats(2, 3, 2), .ints([3, 1])], ["batch_axis": .int(0), "time_axis": .int(1)]),

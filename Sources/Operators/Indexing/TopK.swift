@@ -68,6 +68,7 @@ extension OperatorDefinition {
       node.inputs.removeLast()
       return [node]
     },
+    gradient: .topK,
     samples: [
       Sample([.floats(3, 8), .ints([3])], outputs: 2),
       Sample([.floats(4, 2, 3), .ints([4])], ["axis": .int(0), "largest": .int(0)], outputs: 2),

@@ -18,6 +18,7 @@ extension OperatorDefinition {
         }
       }
     ]),
+    gradient: .det,
     samples: [
       Sample([.floats(3, 3)]), Sample([.floats(2, 1, 4, 4)]), Sample([.floats(2, 0, 0)]),
       Sample([.random(.float16, [1, 1], low: -1, high: 1)]),
@@ -37,6 +38,7 @@ extension OperatorDefinition {
         }
       }
     ]),
+    gradient: .inverse,
     samples: [
       Sample([.floats(3, 3)]),
       Sample([.random(.float64, [2, 2, 5, 5], low: -1, high: 1)]), Sample([.floats(2, 0, 0)]),

@@ -27,6 +27,7 @@ extension OperatorDefinition {
         }
       },
     ]),
+    gradient: .einsum,
     samples: [
       Sample([.floats(2, 3, 4, 5), .floats(2, 3, 6, 5)], ["equation": .string("bhid,bhjd->bhij")]),
       Sample([.floats(3, 4), .floats(4, 5)], ["equation": .string("ij,jk")]),

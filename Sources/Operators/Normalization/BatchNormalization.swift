@@ -100,6 +100,7 @@ extension OperatorDefinition {
       }
       return [node]
     },
+    gradient: .batchNormalization,
     samples: [
       Sample([
         .floats(2, 3, 4, 5), .floats(3), .floats(3), .floats(3),
@@ -110,6 +111,11 @@ extension OperatorDefinition {
           .floats(2, 3, 4), .floats(3), .floats(3), .floats(3),
           .random(.float32, [3], low: 0.5, high: 2),
         ], ["training_mode": .int(1)], outputs: 3),
+      Sample(
+        [
+          .floats(5, 3), .floats(3), .floats(3), .floats(3),
+          .random(.float32, [3], low: 0.5, high: 2),
+        ], ["training_mode": .int(1), "epsilon": .float(0.01)]),
       Sample([
         .floats(0, 3), .floats(3), .floats(3), .floats(3),
         .random(.float32, [3], low: 0.5, high: 2),

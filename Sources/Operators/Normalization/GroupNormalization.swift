@@ -17,6 +17,7 @@ extension OperatorDefinition {
     execution: groupKernels { (preparation) throws(StackLensError) in
       GroupLayout(try preparation.input(0).shape, groups: try preparation.input(0).shape[1])
     },
+    gradient: .instanceNormalization,
     samples: [
       Sample([.floats(2, 3, 4, 5), .floats(3), .floats(3)]),
       Sample([.floats(1, 2, 7), .floats(2), .floats(2)], ["epsilon": .float(0.01)]),
@@ -43,7 +44,7 @@ extension OperatorDefinition {
     execution: groupKernels { (preparation) throws(StackLensError) in
       GroupLayout(try preparation.input(0).shape, groups: try preparation.int("num_groups"))
     },
-    lift: liftGroupNormalization, lower: lowerGroupNormalization,
+    lift: liftGroupNormalization, lower: lowerGroupNormalization, gradient: .groupNormalization,
     samples: [
       Sample([.floats(2, 4, 3, 5), .floats(4), .floats(4)], ["num_groups": .int(2)]),
       Sample([.floats(2, 4, 7), .floats(4), .floats(4)], ["num_groups": .int(1)]),

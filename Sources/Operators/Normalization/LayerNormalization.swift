@@ -80,7 +80,7 @@ extension OperatorDefinition {
         }
       },
     ]),
-    oldestRead: 1, lower: lowerLayerNormalization,
+    oldestRead: 1, lower: lowerLayerNormalization, gradient: .layerNormalization,
     samples: [
       Sample([.floats(2, 3, 40), .floats(40), .floats(40)], outputs: 3),
       Sample([.floats(2, 3, 4), .floats(3, 4)], ["axis": .int(1)]),
@@ -166,6 +166,7 @@ extension OperatorDefinition {
       }
       return old.finish("Mul", [normal, node.inputs[1]])
     },
+    gradient: .rmsNormalization,
     samples: [
       Sample([.floats(2, 3, 40), .floats(40)]),
       Sample([.floats(2, 3, 4), .floats(3, 1)], ["axis": .int(1)]),

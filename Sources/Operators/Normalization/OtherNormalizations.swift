@@ -26,6 +26,7 @@ extension OperatorDefinition {
         }
       }
     ]),
+    gradient: .lpNormalization,
     samples: [
       Sample([.floats(3, 4, 5)]), Sample([.floats(3, 4, 5)], ["axis": .int(1), "p": .int(1)]),
       Sample([.floats(0, 4)]), Sample([.random(.float16, [3, 8], low: -1, high: 1)]),
@@ -104,6 +105,7 @@ extension OperatorDefinition {
       }
       return [node]
     },
+    gradient: .meanVarianceNormalization,
     samples: [
       Sample([.floats(2, 3, 4, 5)]), Sample([.floats(3, 4)], ["axes": .ints([-1])]),
       Sample([.floats(0, 3)], ["axes": .ints([0])]),
@@ -150,6 +152,7 @@ extension OperatorDefinition {
         }
       }
     ]),
+    gradient: .localResponse,
     samples: [
       Sample([.floats(2, 5, 3, 3)], ["size": .int(3)]),
       Sample([.floats(1, 4, 7)], ["size": .int(2), "alpha": .float(0.1), "bias": .float(2)]),

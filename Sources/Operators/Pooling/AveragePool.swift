@@ -29,6 +29,7 @@ extension OperatorDefinition {
       ("dilations", 19, { $0.isOnes }), ("ceil_mode", 10, { $0.isInt(0) }),
       ("count_include_pad", 7, { $0.isInt(0) }),
     ]),
+    gradient: .averagePool,
     samples: [
       Sample([.floats(1, 3, 8, 7)], ["kernel_shape": .ints([2, 2]), "strides": .ints([2, 2])]),
       Sample(
@@ -63,6 +64,7 @@ extension OperatorDefinition {
     lower: dropDefaults([
       ("dilations", 18, { $0.isOnes }), ("ceil_mode", 18, { $0.isInt(0) }),
     ]),
+    gradient: .lpPool,
     samples: [
       Sample([.floats(1, 3, 8, 7)], ["kernel_shape": .ints([2, 2]), "strides": .ints([2, 2])]),
       Sample([.floats(1, 3, 9)], ["kernel_shape": .ints([4]), "p": .int(3)]),

@@ -15,7 +15,7 @@ extension OperatorDefinition {
       } result: { value, _ in
         value
       }
-    })
+    }, gradient: .globalMaxPool)
 
   /// The mean of each map. ONNX GlobalAveragePool-22.
   static let globalAveragePool = globalPool(
@@ -27,7 +27,7 @@ extension OperatorDefinition {
       } result: { sum, count in
         sum / Double(count)
       }
-    })
+    }, gradient: .globalAveragePool)
 
   /// (Σ |x|^p)^(1/p) of each map. ONNX GlobalLpPool-22.
   static let globalLpPool = globalPool(
@@ -40,13 +40,13 @@ extension OperatorDefinition {
       } result: { sum, _ in
         p == 2 ? sum.squareRoot() : p == 1 ? sum : Glibc.pow(sum, 1 / p)
       }
-    }, lift: liftNorm)
+    }, lift: liftNorm, gradient: .globalLpPool)
 
   private static func globalPool(
     _ name: String, versions: [Int], attributes: [AttributeSpec],
     fast: (@Sendable (UnsafePointer<Float>, Int) -> Float)?,
     reduction: @escaping @Sendable (Preparation) throws(StackLensError) -> GlobalReduction,
-    lift: Convert? = nil
+    lift: Convert? = nil, gradient: GradientRule
   ) -> OperatorDefinition {
     var kernels: [Kernel] = [
       .reference { (preparation) throws(StackLensError) in
@@ -87,7 +87,7 @@ extension OperatorDefinition {
         }
         return [output]
       },
-      execution: .kernels(kernels), lift: lift,
+      execution: .kernels(kernels), lift: lift, gradient: gradient,
       samples: [
         Sample([.floats(2, 3, 4, 5)]), Sample([.floats(2, 3)]), Sample([.floats(0, 3, 4)]),
         Sample([.random(.float64, [1, 2, 2, 2, 3], low: -1, high: 1)]),

@@ -6,7 +6,7 @@ import Tensors
 extension OperatorTable {
   static let pooling: [OperatorDefinition] = [
     .maxPool, .averagePool, .lpPool, .globalMaxPool, .globalAveragePool, .globalLpPool,
-    .maxUnpool, .maxRoiPool,
+    .maxUnpool, .maxRoiPool, .maxPoolGradient, .averagePoolGradient,
   ]
 }
 
@@ -50,6 +50,7 @@ extension OperatorDefinition {
         ("storage_order", 8, { $0.isInt(0) }),
       ])(node, opset, &rewriter)
     },
+    gradient: .maxPool,
     samples: [
       Sample([.floats(1, 3, 8, 7)], ["kernel_shape": .ints([2, 2]), "strides": .ints([2, 2])]),
       Sample(

@@ -65,6 +65,7 @@ extension OperatorDefinition {
         }
       }
     ]),
+    gradient: .maxUnpool,
     samples: [
       Sample(
         [

@@ -41,8 +41,8 @@ struct PackedRecurrence: Sendable {
     let (columns, size) = (layer.gateColumns, layer.hiddenSize)
     let rows = layer.directions * layer.batch
     inputBytes = try PackedProduct.packedByteCount(layer.inputSize, columns)
-    let isFused = FusedWalk.fits(
-      layer, hasPeepholes: preparation.inputs.count > Input.p && preparation.inputs[Input.p] != nil)
+    let hasPeepholes = preparation.inputs.count > Input.p && preparation.inputs[Input.p] != nil
+    let isFused = !layer.keepsSteps && FusedWalk.fits(layer, hasPeepholes: hasPeepholes)
     self.isFused = isFused
     if isFused {
       // Overflow would have shown in the shape of R.
@@ -174,7 +174,7 @@ struct PackedRecurrence: Sendable {
     }
     let last = isFused && layer.steps % 2 == 1 ? floats(run, room.spare) : hidden
     scatterState(last, lengths, run.outputs[1].floats)
-    if run.outputs.count > 2 { scatterState(cell, lengths, run.outputs[2].floats) }
+    if layer.cell == .lstm { scatterState(cell, lengths, run.outputs[2].floats) }
   }
 
   /// All directions and groups of items on their way through the steps of a block.
@@ -208,7 +208,7 @@ struct PackedRecurrence: Sendable {
           peepholes: peepholes.map { UnsafePointer($0.floats) + direction * 3 * size },
           hidden: hidden, cell: cell,
           gates: floats(run, room.gates) + direction * layer.batch * columns, spare: spare, y: y,
-          parallel: parallel
+          kept: layer.keepsSteps ? run.outputs.last?.floats : nil, parallel: parallel
         ).run(block, items: items)
       }
     }

@@ -19,6 +19,8 @@ struct PackedWalk {
   let gates: UnsafeMutablePointer<Float>
   let spare: UnsafeMutablePointer<Float>
   let y: UnsafeMutablePointer<Float>?
+  /// What gradients need of every step.
+  let kept: UnsafeMutablePointer<Float>?
   /// What the product of a step is cut for, where this group is the only one.
   let parallel: Parallel
 
@@ -47,6 +49,7 @@ struct PackedWalk {
         if layer.cell == .gru, !layer.appliesLinearBeforeReset {
           resetCandidates(sums, rowStride: rowStride * layer.gateColumns, items, active)
         }
+        if let kept { for item in active { keep(item, step, kept) } }
       }
       guard let y else { continue }
       for item in items {
@@ -58,6 +61,18 @@ struct PackedWalk {
         }
       }
     }
+  }
+
+  private func keep(_ item: Int, _ step: Int, _ kept: UnsafeMutablePointer<Float>) {
+    let (size, columns) = (layer.hiddenSize, layer.gateColumns)
+    var target = kept + layer.keptOffset(step: step, direction: direction, item: item)
+    target.update(from: gates + item * columns, count: columns)
+    target += columns
+    if layer.cell != .rnn {
+      target.update(from: (layer.cell == .gru ? spare : cell) + item * size, count: size)
+      target += size
+    }
+    target.update(from: hidden + item * size, count: size)
   }
 
   /// gates = h R + sums; for GRU z and r only, and h's part apart where the reset comes after it.
@@ -106,6 +121,7 @@ struct PackedWalk {
     layer.activations[direction][0].apply(gate, count: 2 * size)
     let (update, reset, candidate) = (gate, gate + size, gate + 2 * size)
     if layer.appliesLinearBeforeReset {
+      if kept != nil { (spare + item * size).update(from: candidate, count: size) }
       for j in 0..<size { candidate[j] = sums[2 * size + j] + reset[j] * candidate[j] }
       clip(candidate, size)
       layer.activations[direction][1].apply(candidate, count: size)

@@ -63,6 +63,25 @@ struct RecurrentActivation: Sendable {
     }
   }
 
+  /// The derivative where the value is y; all of these functions tell it by their value.
+  func slope<T: RecurrentElement>(at y: T) -> T {
+    let (alpha, beta) = (T(alpha), T(beta))
+    switch function {
+    case .relu, .thresholdedrelu: return y > 0 ? 1 : 0
+    case .tanh: return 1 - y * y
+    case .sigmoid: return y * (1 - y)
+    case .affine: return alpha
+    case .leakyrelu: return y >= 0 ? 1 : alpha
+    case .scaledtanh: return beta * (alpha - y * y / alpha)
+    case .hardsigmoid: return y > 0 && y < 1 ? alpha : 0
+    case .elu: return y >= 0 ? 1 : y + alpha
+    case .softsign:
+      let rest = 1 - abs(y)
+      return rest * rest
+    case .softplus: return 1 - (-y).exponential
+    }
+  }
+
   /// Applies the vector kernels in place.
   func apply(_ x: UnsafeMutablePointer<Float>, count: Int) {
     func unary(_ operation: slk_unary, _ p: Float = 1, _ q: Float = 0) {

@@ -41,6 +41,8 @@ struct RecurrentLayer: Sendable {
   let isBatchFirst: Bool
   let couplesForgetToInput: Bool
   let appliesLinearBeforeReset: Bool
+  /// Whether the last output keeps what gradients need of every step.
+  let keepsSteps: Bool
   /// Which of Y, Y_h and Y_c the node names.
   let wanted: [Bool]
 
@@ -53,8 +55,9 @@ struct RecurrentLayer: Sendable {
   }
 
   init(
-    _ cell: RecurrentCell, _ view: some NodeView, inputs: [TensorType?]
+    _ cell: RecurrentCell, _ view: some NodeView, inputs: [TensorType?], keepsSteps: Bool = false
   ) throws(StackLensError) {
+    self.keepsSteps = keepsSteps
     func input(_ index: Int) -> TensorType? { index < inputs.count ? inputs[index] : nil }
     guard let x = input(Input.x), let w = input(Input.w), let r = input(Input.r) else {
       throw .invalidArgument("inputs X, W and R are needed")
@@ -135,7 +138,20 @@ struct RecurrentLayer: Sendable {
       ? [batch, steps, directions, hiddenSize] : [steps, directions, batch, hiddenSize]
     let last = isBatchFirst ? [batch, directions, hiddenSize] : [directions, batch, hiddenSize]
     let state = TensorType(elementType, try Shape(last))
+    let kept = TensorType(
+      elementType, try Shape([directions, steps, batch, keptColumns]))
     return [TensorType(elementType, try Shape(all)), state] + (cell == .lstm ? [state] : [])
+      + (keepsSteps ? [kept] : [])
+  }
+
+  /// What is kept of one item in one step: the gates after their activations, the cell state of an
+  /// LSTM or what GRU's reset gate meets (r h, or R h + b where it comes after the product), and
+  /// the hidden state.
+  var keptColumns: Int { gateColumns + (cell == .rnn ? 1 : 2) * hiddenSize }
+
+  /// Offset among what is kept.
+  func keptOffset(step: Int, direction: Int, item: Int) -> Int {
+    ((direction * steps + step) * batch + item) * keptColumns
   }
 
   /// Index of the first element of a row of X, counted in rows.
@@ -171,7 +187,10 @@ struct RecurrentLayer: Sendable {
 }
 
 extension OperatorTable {
-  static let recurrent: [OperatorDefinition] = [.rnn, .gru, .lstm]
+  static let recurrent: [OperatorDefinition] = [
+    .rnn, .gru, .lstm, .rnnTraining, .gruTraining, .lstmTraining, .rnnGradient, .gruGradient,
+    .lstmGradient,
+  ]
 }
 
 extension OperatorDefinition {
@@ -183,27 +202,11 @@ extension OperatorDefinition {
     OperatorDefinition(
       name, versions: versions, inputs: 3...(cell == .lstm ? 8 : 6),
       outputs: 0...(cell == .lstm ? 3 : 2),
-      attributes: [
-        .optional("activation_alpha", .floats), .optional("activation_beta", .floats),
-        .optional("activations", .strings), .optional("clip", .float),
-        .string("direction", default: "forward"), .optional("hidden_size", .int),
-        .int("layout", default: 0),
-      ] + attributes,
+      attributes: recurrentAttributes + attributes,
       infer: { (context) throws(StackLensError) in
         try RecurrentLayer(cell, context, inputs: context.inputs).outputTypes()
       },
-      execution: .kernels([
-        Kernel("packed") { (preparation) throws(StackLensError) in
-          let layer = try RecurrentLayer(cell, preparation, inputs: preparation.inputs)
-          return try PackedRecurrence(layer, preparation)?.prepared
-        },
-        .reference { (preparation) throws(StackLensError) in
-          let layer = try RecurrentLayer(cell, preparation, inputs: preparation.inputs)
-          return layer.elementType == .float64
-            ? try layer.reference(Double.self, preparation)
-            : try layer.reference(Float.self, preparation)
-        },
-      ]),
+      execution: recurrentExecution(cell, keepsSteps: false),
       lift: { (node, opset, rewriter) throws(StackLensError) in
         var node = node
         // The standard's first GRU misspelt its default.
@@ -218,7 +221,31 @@ extension OperatorDefinition {
         let isBatchFirst = node.attributes.removeValue(forKey: "layout")?.isTrue ?? false
         return isBatchFirst ? stepsFirst(node, opset, &rewriter) : [node]
       },
-      samples: samples)
+      gradient: .recurrent(cell), samples: samples)
+  }
+
+  static let recurrentAttributes: [AttributeSpec] = [
+    .optional("activation_alpha", .floats), .optional("activation_beta", .floats),
+    .optional("activations", .strings), .optional("clip", .float),
+    .string("direction", default: "forward"), .optional("hidden_size", .int),
+    .int("layout", default: 0),
+  ]
+
+  static func recurrentExecution(_ cell: RecurrentCell, keepsSteps: Bool) -> Execution {
+    .kernels([
+      Kernel("packed") { (preparation) throws(StackLensError) in
+        let layer = try RecurrentLayer(
+          cell, preparation, inputs: preparation.inputs, keepsSteps: keepsSteps)
+        return try PackedRecurrence(layer, preparation)?.prepared
+      },
+      .reference { (preparation) throws(StackLensError) in
+        let layer = try RecurrentLayer(
+          cell, preparation, inputs: preparation.inputs, keepsSteps: keepsSteps)
+        return layer.elementType == .float64
+          ? try layer.reference(Double.self, preparation)
+          : try layer.reference(Float.self, preparation)
+      },
+    ])
   }
 
   /// The node between transpositions: before opset 14 the steps came before the batch.

@@ -37,7 +37,7 @@ extension RecurrentLayer {
         let (direction, item) = (index / batch, index % batch)
         walk.run(
           direction, item, length: lengths[item], h: h, c: c, y: outputs[0], yh: outputs[1],
-          yc: outputs.count > 2 ? outputs[2] : nil)
+          yc: cell == .lstm ? outputs[2] : nil, kept: keepsSteps ? outputs.last : nil)
       }
       for (index, output) in run.outputs.enumerated() { T.store(outputs[index], output) }
     }
@@ -55,7 +55,8 @@ private struct ReferenceWalk<T: RecurrentElement> {
 
   func run(
     _ direction: Int, _ item: Int, length: Int, h: UnsafePointer<T>?, c: UnsafePointer<T>?,
-    y: UnsafeMutablePointer<T>, yh: UnsafeMutablePointer<T>, yc: UnsafeMutablePointer<T>?
+    y: UnsafeMutablePointer<T>, yh: UnsafeMutablePointer<T>, yc: UnsafeMutablePointer<T>?,
+    kept: UnsafeMutablePointer<T>?
   ) {
     let size = layer.hiddenSize
     let offset = layer.stateOffset(direction: direction, item: item)
@@ -69,12 +70,19 @@ private struct ReferenceWalk<T: RecurrentElement> {
         continue
       }
       let row = x + layer.xRow(step: step, item: item) * layer.inputSize
+      var gates: [T]
       switch layer.cell {
-      case .rnn: hidden = rnn(direction, row, hidden)
-      case .gru: hidden = gru(direction, row, hidden)
-      case .lstm: lstm(direction, row, &hidden, &cell)
+      case .rnn:
+        hidden = rnn(direction, row, hidden)
+        gates = hidden
+      case .gru: (hidden, gates) = gru(direction, row, hidden)
+      case .lstm: gates = lstm(direction, row, &hidden, &cell) + cell
       }
       for j in 0..<size { target[j] = hidden[j] }
+      guard let kept else { continue }
+      gates += hidden
+      let place = kept + layer.keptOffset(step: step, direction: direction, item: item)
+      for (j, value) in gates.enumerated() { place[j] = value }
     }
     for j in 0..<size {
       yh[offset + j] = length == 0 ? 0 : hidden[j]
@@ -121,29 +129,35 @@ private struct ReferenceWalk<T: RecurrentElement> {
     return hidden.indices.map { f(clipped(gate(direction, $0, row, hidden))) }
   }
 
-  private func gru(_ direction: Int, _ row: UnsafePointer<T>, _ hidden: [T]) -> [T] {
+  /// The next state; and the gates and what the reset gate meets.
+  private func gru(
+    _ direction: Int, _ row: UnsafePointer<T>, _ hidden: [T]
+  ) -> (hidden: [T], gates: [T]) {
     let size = layer.hiddenSize
     let (f, g) = (layer.activations[direction][0], layer.activations[direction][1])
     let update = (0..<size).map { f(clipped(gate(direction, $0, row, hidden))) }
     let reset = (0..<size).map { f(clipped(gate(direction, size + $0, row, hidden))) }
     let kept = zip(reset, hidden).map { $0 * $1 }
-    return (0..<size).map { j in
+    var (next, candidates, met) = (hidden, hidden, kept)
+    for j in 0..<size {
       let column = 2 * size + j
       var sum = inputSum(direction, column, row) + inputBias(direction, column)
       if layer.appliesLinearBeforeReset {
-        sum +=
-          reset[j]
-          * (hiddenSum(direction, column, hidden) + hiddenBias(direction, column))
+        met[j] = hiddenSum(direction, column, hidden) + hiddenBias(direction, column)
+        sum += reset[j] * met[j]
       } else {
         sum += hiddenSum(direction, column, kept) + hiddenBias(direction, column)
       }
-      return (1 - update[j]) * g(clipped(sum)) + update[j] * hidden[j]
+      candidates[j] = g(clipped(sum))
+      next[j] = (1 - update[j]) * candidates[j] + update[j] * hidden[j]
     }
+    return (next, update + reset + candidates + met)
   }
 
+  /// Moves the states on; returns the gates.
   private func lstm(
     _ direction: Int, _ row: UnsafePointer<T>, _ hidden: inout [T], _ cell: inout [T]
-  ) {
+  ) -> [T] {
     let size = layer.hiddenSize
     let (f, g, h) = (
       layer.activations[direction][0], layer.activations[direction][1],
@@ -151,6 +165,7 @@ private struct ReferenceWalk<T: RecurrentElement> {
     )
     func peephole(_ gate: Int, _ j: Int) -> T { p?[(direction * 3 + gate) * size + j] ?? 0 }
     let previous = hidden
+    var gates = [T](repeating: 0, count: 4 * size)
     for j in 0..<size {
       let old = cell[j]
       let input = f(clipped(gate(direction, j, row, previous) + peephole(0, j) * old))
@@ -163,6 +178,11 @@ private struct ReferenceWalk<T: RecurrentElement> {
       let output = f(
         clipped(gate(direction, size + j, row, previous) + peephole(1, j) * cell[j]))
       hidden[j] = output * h(cell[j])
+      gates[j] = input
+      gates[size + j] = output
+      gates[2 * size + j] = forget
+      gates[3 * size + j] = candidate
     }
+    return gates
   }
 }

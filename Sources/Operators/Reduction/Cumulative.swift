@@ -30,7 +30,7 @@ extension OperatorDefinition {
       lower: { (node, opset, rewriter) throws(StackLensError) in
         isProduct && opset < 26 ? try lowerProduct(node, opset, &rewriter) : [node]
       },
-      gradient: isProduct ? nil : .cumSum,
+      gradient: isProduct ? .cumProd : .cumSum,
       samples: [
         Sample([.floats(3, 4, 5), .ints([1])]),
         Sample([.floats(3, 4), .ints([-1])], ["exclusive": .int(1)]),

@@ -29,6 +29,7 @@ extension OperatorDefinition {
     lower: { (node, opset, rewriter) throws(StackLensError) in
       opset < 20 ? try lowerAffineGrid(node, opset, &rewriter) : [node]
     },
+    gradient: .affineGrid,
     samples: [
       Sample([.floats(2, 2, 3), .ints([2, 3, 4, 5])], ["align_corners": .int(1)]),
       Sample([.floats(1, 3, 4), .ints([1, 1, 2, 3, 1])]),

@@ -4,7 +4,7 @@ import Tensors
 
 extension OperatorTable {
   static let resampling: [OperatorDefinition] = [
-    .resize, .upsample, .affineGrid, .gridSample, .roiAlign,
+    .resize, .resizeGradient, .upsample, .affineGrid, .gridSample, .roiAlign,
   ]
 }
 
@@ -33,7 +33,7 @@ extension OperatorDefinition {
       return [TensorType(input.elementType, try Shape(geometry.axes.map(\.output)))]
     },
     execution: .kernels([.reference(prepareResize)]),
-    lift: liftResize, lower: lowerResize,
+    lift: liftResize, lower: lowerResize, gradient: .resize,
     samples: [
       Sample([.floats(1, 2, 3, 4), .absent, .tensor(scales)], ["mode": .string("linear")]),
       Sample(

@@ -83,7 +83,7 @@ struct ResizeGeometry: Sendable {
       guard sizes == nil || sizes?.count == 0 else {
         throw .invalidArgument("both scales and sizes are given")
       }
-      let factors = try scales.elements(as: Float.self)
+      let factors = try Self.floats(scales)
       try checkCount("scales", factors.count, chosen.count)
       for (axis, factor) in zip(chosen, factors) {
         let extent = (Float(axes[axis].input) * factor).rounded(.down)

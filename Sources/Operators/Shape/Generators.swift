@@ -125,6 +125,7 @@ extension OperatorDefinition {
         }
       }
     ]),
+    gradient: .zero,
     samples: [
       Sample([.floats(3, 4)]), Sample([.floats(3, 4)], ["k": .int(-1), "dtype": .int(7)]),
       Sample([.floats(2, 2)], ["k": .int(.max)]), Sample([.floats(0, 3)]),

@@ -37,6 +37,7 @@ extension OperatorDefinition {
     lower: { (node, opset, rewriter) throws(StackLensError) in
       opset < 14 ? try masked(node, opset, &rewriter) : [node]
     },
+    gradient: .symmetric,
     samples: [
       Sample([.floats(2, 3, 4)]), Sample([.floats(4, 3), .ints([-1])], ["upper": .int(0)]),
       Sample([.floats(3, 3), .ints([.max])]), Sample([.floats(0, 3, 3)]),

@@ -85,16 +85,3 @@ func liftWithout(before opset: Int, _ names: [String]) -> OperatorDefinition.Con
     return [node]
   }
 }
-
-extension Attribute {
-  /// Whether it is an integer other than 0.
-  var isTrue: Bool {
-    if case .int(let value) = self { value != 0 } else { false }
-  }
-  func isInt(_ value: Int64) -> Bool {
-    if case .int(value) = self { true } else { false }
-  }
-  func isString(_ value: String) -> Bool {
-    if case .string(value) = self { true } else { false }
-  }
-}

@@ -4,7 +4,7 @@ import Graphs
 import Tensors
 
 extension OperatorTable {
-  static let training: [OperatorDefinition] = [.momentum, .adagrad, .adam, .gradient, .sumTo]
+  static let training: [OperatorDefinition] = [.momentum, .adagrad, .adam, .gradient]
 }
 
 /// One element of an optimised tensor with what the optimiser keeps about it.
