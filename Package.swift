@@ -62,7 +62,9 @@ let package = Package(
     .testTarget(name: "GraphsTests", dependencies: ["Graphs", "TestSupport"]),
     .testTarget(name: "OperatorsTests", dependencies: ["Operators", "TestSupport"]),
     .testTarget(name: "ExchangeTests", dependencies: ["Exchange", "TestSupport"]),
-    .testTarget(name: "ExecutionTests", dependencies: ["Execution", "Exchange", "TestSupport"]),
+    .testTarget(
+      name: "ExecutionTests", dependencies: ["Execution", "Exchange", "TestSupport"],
+      exclude: ["Golden"]),
     .testTarget(
       name: "InsightTests",
       dependencies: [

@@ -31,6 +31,9 @@ struct AttentionFusionTests {
     var sourceIsFlat = false
     var weightsAreAnOutput = false
     var lengthAndHeadsStay = false
+    /// Reshape the mixed values to [batch, any, query length, value width].
+    var isReshaped = false
+    var shapeIsAnOutput = false
     var isFused = true
     var testDescription: String { name }
 
@@ -75,6 +78,16 @@ struct AttentionFusionTests {
       .with("softmax of a matrix") { $0.flattenedAt = 3 },
       .with("softmax of a wider matrix") { ($0.flattenedAt, $0.isFused) = (2, false) },
       .with("weights wanted") { ($0.weightsAreAnOutput, $0.isFused) = (true, false) },
+      .with("reshaped") { ($0.isReshaped, $0.scale) = (true, .ofBoth) },
+      .with("reshaped, the mask repeats the query") { form in
+        (form.isReshaped, form.queryLength, form.mask) = (true, 1, [2, 1, 4, 5])
+      },
+      .with("reshaped, the mask repeats the batch") { form in
+        (form.isReshaped, form.batch, form.keyBatch, form.mask) = (true, 1, 1, [2, 3, 5, 5])
+      },
+      .with("reshaped, the shape wanted") { form in
+        (form.isReshaped, form.shapeIsAnOutput, form.isFused) = (true, true, false)
+      },
       .with("no turn back") { ($0.lengthAndHeadsStay, $0.isFused) = (true, false) },
     ]
 
@@ -121,7 +134,22 @@ struct AttentionFusionTests {
     } else {
       weights = g.add("Softmax", [scores], ["axis": .int(form.axis)])
     }
-    let mixed = g.matMul(weights, value)
+    var mixed = g.matMul(weights, value)
+    if form.isReshaped {
+      func extent(_ edge: Edge, _ axis: Int64) throws -> Edge {
+        let place = g.constant(try Tensor(scalar: axis))
+        let found = g.add("Gather", [g.add("Shape", [edge]), place])
+        return g.add("Unsqueeze", [found, g.constant(try Tensor([Int64(0)]))])
+      }
+      let shape = g.add(
+        "Concat",
+        [
+          try extent(mixed, 0), g.constant(try Tensor([Int64(-1)])), try extent(query, 2),
+          try extent(value, 3),
+        ], ["axis": .int(0)])
+      mixed = g.add("Reshape", [mixed, shape])
+      if form.shapeIsAnOutput { g.output(shape, "target", .int64, nil) }
+    }
     g.output(form.lengthAndHeadsStay ? mixed : g.transpose(mixed, [0, 2, 1, 3]), "y")
     if form.weightsAreAnOutput { g.output(weights, "weights") }
     let operators = try expectSameAtAllLevels(g.graph, inputs, tolerance: 1e-5)
