@@ -4,7 +4,7 @@ import Tensors
 
 /// Operators whose data may be float16, and which of their inputs that is. What they make first has the
 /// type of the data.
-private enum Float16Data {
+enum Float16Data {
   /// Every input.
   static let whole: Set<String> = [
     "Abs", "Add", "AveragePool", "BatchNormalization", "Ceil", "Clip", "Concat", "Conv",
@@ -36,13 +36,21 @@ private enum Float16Data {
 }
 
 extension GraphEditor {
+  /// Rows of a constant table are data, though nothing else is that they come from.
+  private func readsTable(_ node: Node) -> Bool {
+    guard node.opType == "Gather", let table = constants[node.inputs[0]] else { return false }
+    return table.elementType == .float32 && table.rank >= 2
+  }
+
   /// Everything between the inputs and outputs of the graph becomes float16 where its operators allow
   /// that; casts stand where they do not.
   mutating func convertToFloat16() throws(StackLensError) {
     var names = Float16Names(self)
     for node in source.nodes {
       let positions = isExcluded(node) ? nil : Float16Data.positions(node)
-      guard let positions, positions.contains(where: { names.isData(node.inputs[$0]) }) else {
+      guard let positions,
+        positions.contains(where: { names.isData(node.inputs[$0]) }) || readsTable(node)
+      else {
         for name in node.reads { names.restore(name, &self) }
         if node.domain.isEmpty, node.opType == "Cast", case .int(1)? = node.attributes["to"] {
           names.wide.insert(node.outputs[0])

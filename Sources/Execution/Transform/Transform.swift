@@ -7,6 +7,7 @@ enum Transform {
   static func optimize(_ graph: Graph, level: Int) throws(StackLensError) -> Graph {
     guard level > 0 else { return graph }
     var graph = removeIdentities(graph)
+    if level > 1 { graph = removeIdentities(widenFloat16(graph)) }
     if level > 1, graph.isQuantized {
       graph = try fuseQuantizedParts(graph)
     }
