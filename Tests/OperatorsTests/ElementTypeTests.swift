@@ -35,6 +35,25 @@ struct ElementTypeTests {
     #expect(codes(try run("Cast", [Tensor([Float(3)])], down)) == [128])
   }
 
+  /// What the standard leaves open is as x86 processors, PyTorch and ONNX Runtime have it.
+  @Test func castsWhatDoesNotFit() throws {
+    let x = try Tensor([Float.nan, .infinity, -.infinity, 3e9, -3e9, 5e9, 300, -1.5])
+    #expect(
+      try run("Cast", [x], to(.int64)).elements(as: Int64.self)
+        == [.min, .min, .min, 3_000_000_000, -3_000_000_000, 5_000_000_000, 300, -1])
+    #expect(
+      try run("Cast", [x], to(.int32)).elements(as: Int32.self)
+        == [.min, .min, .min, .min, .min, .min, 300, -1])
+    #expect(
+      try run("Cast", [x], to(.uint8)).elements(as: UInt8.self) == [0, 0, 0, 0, 0, 0, 44, 255])
+    #expect(
+      try run("Cast", [x], to(.uint32)).elements(as: UInt32.self)
+        == [1 << 31, 0, 1 << 31, 3_000_000_000, 1 << 31, 0, 300, .max])
+    #expect(
+      try run("Cast", [try Tensor([Float(1e19), 1e30, -300])], to(.uint64)).elements(
+        as: UInt64.self) == [9_999_999_980_506_447_872, 0, UInt64.max - 299])
+  }
+
   @Test func castsBetweenSmallTypes() throws {
     let x = try small(.int4, [0, 7, 8, 15])
     #expect(try run("Cast", [x], to(.int64)).elements(as: Int64.self) == [0, 7, -8, -1])

@@ -149,16 +149,18 @@ struct UnaryFunction: Sendable {
 }
 
 extension FixedWidthInteger {
-  /// The integer part of `value`, cut to this width as C compilers on common processors do it;
-  /// NaN and what an Int64 cannot hold become 0 and the nearest Int64.
+  /// The integer part of `value`, cut to this width as x86 processors do it. The standard leaves open
+  /// what becomes of NaN and of what does not fit, but files count on it: T5 buckets the logarithm of 0.
+  /// It is the lowest Int32 or, for 64 bits, Int64, of which narrower types keep the low bits; the
+  /// upper half of UInt32 and UInt64 is converted less that half.
   init(wrapping value: Double) {
-    if let exact = Int64(exactly: value.rounded(.towardZero)) {
-      self = Self(truncatingIfNeeded: exact)
-    } else if Self.isSigned || value.isNaN || value < 0 {
-      self = Self(truncatingIfNeeded: value.isNaN ? 0 : value < 0 ? Int64.min : Int64.max)
-    } else {
-      self = Self(
-        truncatingIfNeeded: UInt64(exactly: value.rounded(.towardZero)) ?? UInt64.max)
-    }
+    let isWide = Self.bitWidth == 64
+    let whole = value.rounded(.towardZero)
+    let half = isWide ? 0x1p63 : 0x1p31
+    let isUpper = !Self.isSigned && Self.bitWidth >= 32 && whole >= half
+    let lower = isUpper ? whole - half : whole
+    let bits = isWide ? Int64(exactly: lower) ?? .min : Int64(Int32(exactly: lower) ?? .min)
+    self = Self(truncatingIfNeeded: bits)
+    if isUpper { self ^= 1 << (Self.bitWidth - 1) }
   }
 }
