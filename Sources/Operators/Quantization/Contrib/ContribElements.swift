@@ -44,7 +44,8 @@ extension OperatorDefinition {
   }
 
   /// Softmax of quantised values, quantised. `opset` says whose Softmax is meant: before 13 all axes
-  /// from `axis` on count as one.
+  /// from `axis` on count as one. How many steps make 1 is a whole number, the steps that fit: files
+  /// that hold this operator were calibrated for a runtime that counts so.
   static let qLinearSoftmax = OperatorDefinition(
     composing: "QLinearSoftmax", domain: runtimeDomain, versions: [1], inputs: 5...5,
     attributes: [.optional("axis", .int), .required("opset", .int)],
@@ -61,12 +62,19 @@ extension OperatorDefinition {
     }
     var axis = Attribute.int(version < 13 ? 1 : -1)
     if let given = node.attributes["axis"] { axis = given }
-    return try requantized(node, opset, &rewriter) { (parts, x, rewriter) in
-      if version >= 13 { return parts.apply("Softmax", [x], ["axis": axis], &rewriter) }
-      let flat = parts.apply("Flatten", [x], ["axis": axis], &rewriter)
-      let weights = parts.apply("Softmax", [flat], ["axis": .int(-1)], &rewriter)
-      return parts.apply("Reshape", [weights, parts.apply("Shape", [x], &rewriter)], &rewriter)
-    }
+    return try requantized(
+      node, opset, &rewriter,
+      scale: { (parts, scale, rewriter) in
+        let steps = parts.apply("Reciprocal", [scale], &rewriter)
+        return parts.apply(
+          "Reciprocal", [parts.apply("Floor", [steps], &rewriter)], &rewriter)
+      },
+      body: { (parts, x, rewriter) in
+        if version >= 13 { return parts.apply("Softmax", [x], ["axis": axis], &rewriter) }
+        let flat = parts.apply("Flatten", [x], ["axis": axis], &rewriter)
+        let weights = parts.apply("Softmax", [flat], ["axis": .int(-1)], &rewriter)
+        return parts.apply("Reshape", [weights, parts.apply("Shape", [x], &rewriter)], &rewriter)
+      })
   }
 
   /// The mean over axes of quantised values, quantised.
@@ -93,16 +101,21 @@ extension OperatorDefinition {
   }
 
   /// Inputs x, x scale, x zero point, y scale, y zero point, around the same on numbers.
+  /// - Parameter scale: what the scale of y becomes.
   private static func requantized(
     _ node: Node, _ opset: Int, _ rewriter: inout Rewriter,
-    _ body: (inout Decomposition, _ x: String, inout Rewriter) -> String
+    scale: (inout Decomposition, _ scale: String, inout Rewriter) -> String = { (_, scale, _) in
+      scale
+    },
+    body: (inout Decomposition, _ x: String, inout Rewriter) -> String
   ) throws(StackLensError) -> [Node] {
     var parts = Decomposition(node, opset)
     let x = parts.dequantized(
       parts.input(0), scale: parts.input(1), zero: parts.input(2), &rewriter)
     let y = body(&parts, x, &rewriter)
+    let step = scale(&parts, parts.input(3), &rewriter)
     _ = try parts.quantized(
-      y, scale: parts.input(3), zero: parts.input(4), like: parts.input(0), &rewriter)
+      y, scale: step, zero: parts.input(4), like: parts.input(0), &rewriter)
     parts.rename()
     return parts.nodes
   }
