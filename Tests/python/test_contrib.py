@@ -6,6 +6,7 @@ from typing import Any, Optional
 
 import numpy as np
 import pytest
+import stacklens
 
 onnx = pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
@@ -158,6 +159,17 @@ CASES: list[tuple[str, list[Optional[np.ndarray]], int, dict[str, Any]]] = [
     ("SampleOp", [floats(3)], 1, {}),
     ("GatedRMSNorm", [floats(2, 3, 8), floats(4), floats(2, 3, 8)], 1, {"epsilon": 1e-3}),
     ("GatedRMSNorm", [floats(2, 8), floats(8), floats(2, 8)], 1, {"activation": "sigmoid"}),
+    ("MaxpoolWithMask", [floats(2, 3, 9), whole(0, 2, 1, 1, 9, dtype="int32")], 1,
+     {"kernel_shape": [3], "pads": [1, 1]}),
+    ("MaxpoolWithMask", [floats(2, 3, 7, 8), whole(0, 4, 1, 1, 7, 8, dtype="int32")], 1,
+     {"kernel_shape": [3, 2], "strides": [2, 1], "pads": [1, 0, 1, 1]}),
+    ("WordConvEmbedding", [
+        np.array([[3, 1, 2, 0, 0], [8, 0, 0, 0, 0], [5, 6, 7, 8, 1]], np.int32),
+        floats(6, 1, 2, 4), floats(6), floats(9, 4)], 1, {}),
+    ("WordConvEmbedding", [
+        np.array([[3, 1, 2, 0, 0], [8, 0, 0, 0, 0], [5, 6, 7, 8, 1]], np.int32),
+        floats(6, 1, 4, 3), floats(6), floats(9, 3)], 1,
+     {"embedding_size": 6, "conv_window_size": 4, "char_embedding_size": 3}),
     ("LinearAttentionGate", [floats(2, 3, 4), floats(4), floats(4), floats(2, 3, 4)], 2, {}),
 ]
 
@@ -222,3 +234,34 @@ def test_convolutions_with_channels_last() -> None:
     plain = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
     expected = runtime.InferenceSession(plain.SerializeToString()).run(None, {"x": image})[0]
     np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_sparse_matrices() -> None:
+    """A matrix that is declared sparse is fed as a dense one here."""
+    dense = np.where(RANDOM.random((4, 5)) < 0.4, floats(4, 5), 0).astype(np.float32)
+    other = floats(5, 3)
+    kind = onnx.TypeProto()
+    kind.sparse_tensor_type.elem_type = TensorProto.FLOAT
+    for extent in dense.shape:
+        kind.sparse_tensor_type.shape.dim.add().dim_value = extent
+    graph = helper.make_graph(
+        [helper.make_node("SparseToDenseMatMul", ["a", "b"], ["y"], domain="com.microsoft",
+                          alpha=0.5)],
+        "sparse",
+        [helper.make_value_info("a", kind),
+         helper.make_tensor_value_info("b", TensorProto.FLOAT, other.shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [4, 3])],
+    )
+    imports = [helper.make_opsetid("", 20), helper.make_opsetid("com.microsoft", 1)]
+    content = helper.make_model(graph, opset_imports=imports, ir_version=9).SerializeToString()
+    places = np.argwhere(dense)
+    sparse = runtime.SparseTensor.sparse_coo_from_numpy(
+        np.array(dense.shape, np.int64), dense[dense != 0], places.ravel().astype(np.int64),
+        runtime.OrtDevice.make("cpu", 0))
+    feeds = {
+        "a": runtime.OrtValue.ort_value_from_sparse_tensor(sparse),
+        "b": runtime.OrtValue.ortvalue_from_numpy(other),
+    }
+    expected = runtime.InferenceSession(content).run_with_ort_values(["y"], feeds)[0].numpy()
+    found = stacklens.Session(content).run(None, {"a": dense, "b": other})[0]
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)

@@ -378,6 +378,93 @@ def test_group_query_attention_of_a_prompt(rotary: int, ends: "list[int]", windo
     check("GroupQueryAttention", inputs, attributes, outputs=3, ignored=ignored)
 
 
+@pytest.mark.parametrize("length", [1, 4])
+@pytest.mark.parametrize("extra", ["smooth", "sink", "sink and cap", "scores", "weights"])
+def test_group_query_attention_with_open_scores(length: int, extra: str) -> None:
+    past = 3 if length == 1 else 0
+    total = past + length
+    sink = floats(4) if "sink" in extra else None
+    inputs = [floats(2, length, 64), floats(2, length, 32), floats(2, length, 32),
+              floats(2, 2, past, 16), floats(2, 2, past, 16), ints(total - 1, total - 1),
+              ints(total), None, None, None, floats(1, 1, length, total), sink]
+    attributes: dict = {"num_heads": 4, "kv_num_heads": 2, "local_window_size": 3}
+    if extra == "smooth":
+        attributes["smooth_softmax"] = 1
+    if extra == "sink and cap":
+        attributes.update(softcap=1.5, scale=0.3)
+    outputs = 3
+    if extra in ("scores", "weights"):
+        attributes.update(qk_output=1 if extra == "scores" else 2)
+        outputs = 4
+
+    def ignored(index: int, array: np.ndarray) -> np.ndarray:
+        """Scores of keys that a query does not see are not written."""
+        if index != 3:
+            return array
+        places = past + np.arange(length)[:, None]
+        keys = np.arange(total)[None]
+        return np.where((keys <= places) & (keys > places - 3), array, 0)
+
+    check("GroupQueryAttention", inputs, attributes, outputs=outputs, ignored=ignored)
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+@pytest.mark.parametrize("form", ["PER_TENSOR", "PER_CHANNEL"])
+@pytest.mark.parametrize("length", [1, 4])
+def test_group_query_attention_with_quantised_caches(bits: int, form: str, length: int) -> None:
+    past = 3 if length == 1 else 0
+    kind, width = (np.int8, 16) if bits == 8 else (np.uint8, 8)
+    info = np.iinfo(kind)
+    caches = [
+        RANDOM.integers(info.min, info.max + 1, (2, 2, past, width)).astype(kind) for _ in "kv"
+    ]
+    scale = (1,) if form == "PER_TENSOR" else (1, 2, 1, 16)
+    scales = [(RANDOM.uniform(1, 2, scale) / 2 ** (bits - 1)).astype(np.float32) for _ in "kv"]
+    inputs = [floats(2, length, 64), floats(2, length, 32), floats(2, length, 32), *caches,
+              ints(past + length - 1, past + length - 1), ints(past + length), None, None, None,
+              None, None, *scales]
+    check("GroupQueryAttention", inputs, {
+        "num_heads": 4, "kv_num_heads": 2, "kv_cache_bit_width": bits, "k_quant_type": form,
+        "v_quant_type": form}, outputs=3)
+
+
+@pytest.mark.parametrize("layout", [0, 1])
+@pytest.mark.parametrize("split", [False, True])
+@pytest.mark.parametrize("interleaved", [0, 1])
+def test_rotary_embedding_of_three_places(layout: int, split: bool, interleaved: int) -> None:
+    rows = floats(2, 4, 5, 16) if split else floats(2, 5, 64)
+    inputs = [rows, ids(9, 3, 2, 5).astype(np.int64), *angles(9, 8)]
+    attributes = {"mrope_section": [4, 2, 2], "mrope_layout": layout, "interleaved": interleaved}
+    check("MRotaryEmbedding", inputs, attributes if split else {**attributes, "num_heads": 4})
+
+
+@pytest.mark.parametrize("rule", ["linear", "gated", "delta", "gated_delta"])
+def test_linear_attention(rule: str) -> None:
+    decay = -np.abs(floats(2, 5, 2)) if "gated" in rule else None
+    rate = RANDOM.random((2, 5, 2)).astype(np.float32) if "delta" in rule else None
+    inputs = [floats(2, 5, 16), floats(2, 5, 8), floats(2, 5, 6), floats(2, 2, 4, 3), decay, rate]
+    if rule == "linear":
+        inputs = inputs[:4]
+    runs_alike("LinearAttention", inputs,
+               {"q_num_heads": 4, "kv_num_heads": 2, "update_rule": rule})
+
+
+@pytest.mark.parametrize("activation", ["none", "silu"])
+@pytest.mark.parametrize("past", [False, True])
+def test_causal_convolution_with_state(activation: str, past: bool) -> None:
+    inputs = [floats(2, 3, 7), floats(3, 1, 4), floats(3), floats(2, 3, 3) if past else None]
+    runs_alike("CausalConvWithState", inputs, {"activation": activation})
+
+
+def runs_alike(op: str, inputs: Arrays, attributes: dict) -> None:
+    """As `check`, for operators that opset 17 has no form of."""
+    feeds = {f"x{index}": array for index, array in enumerate(inputs) if array is not None}
+    content = model_of(op, inputs, 2, attributes, "com.microsoft", set(), False)
+    expected = run_there(content, feeds)
+    for level in (0, 2):
+        assert_same(run_here(content, feeds, level), expected, 2e-5)
+
+
 @pytest.mark.parametrize("mask", [False, True])
 @pytest.mark.parametrize("bias", [False, True])
 def test_decoder_masked_attention(mask: bool, bias: bool) -> None:

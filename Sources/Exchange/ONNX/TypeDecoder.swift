@@ -4,8 +4,9 @@ import Tensors
 
 extension ModelDecoder {
   /// One `TypeProto`.
-  /// - Throws: `.unsupported` for sparse and opaque types and for element types that are missing
-  ///   here.
+  ///
+  /// A sparse tensor is a dense one here: its type has the same fields, and its numbers are the same.
+  /// - Throws: `.unsupported` for opaque types and for element types that are missing here.
   func valueType(_ message: WireReader) throws(StackLensError) -> ValueType {
     try count()
     var type = ValueType.unknown
@@ -19,7 +20,7 @@ extension ModelDecoder {
       case 4: type = .sequence(try element(reader.message(field, "sequence_type")))
       case 5: type = try mapType(reader.message(field, "map_type"))
       case 7: throw .unsupported("opaque types are not supported")
-      case 8: throw .unsupported("sparse tensors as values are not supported")
+      case 8: type = try tensorType(reader.message(field, "sparse_tensor_type"))
       case 9: type = .optional(try element(reader.message(field, "optional_type")))
       default: break
       }

@@ -11,7 +11,7 @@ extension OperatorTable {
     .blockedConv, .reorderInput, .reorderOutput,
     .blockedPool("MaxPool", .maxPool), .blockedPool("AveragePool", .averagePool),
     .blockedPool("GlobalMaxPool", .globalMaxPool),
-    .blockedPool("GlobalAveragePool", .globalAveragePool),
+    .blockedPool("GlobalAveragePool", .globalAveragePool), .blockedUpsample,
   ]
 }
 
@@ -133,5 +133,33 @@ extension OperatorDefinition {
       node.domain = ""
       return [node]
     }
+  }
+
+  /// Larger by whole factors, which are given for all axes. The nearest pixel is the one before.
+  fileprivate static let blockedUpsample = composed(
+    "Upsample", domain: blockedDomain, versions: [1], inputs: 1...1,
+    attributes: [
+      .required("scales", .ints), .string("mode", default: "nearest"),
+      .string("coordinate_transformation_mode", default: "asymmetric"),
+    ],
+    samples: [
+      Sample([.floats(1, 8, 3, 4)], ["scales": .ints([1, 1, 2, 3])]),
+      Sample(
+        [.floats(2, 8, 3, 2)],
+        [
+          "scales": .ints([1, 1, 2, 2]), "mode": .string("linear"),
+          "coordinate_transformation_mode": .string("half_pixel"),
+        ]),
+    ]
+  ) { (call, rewriter) throws(StackLensError) in
+    let factors = try call.ints("scales") ?? []
+    let scales = rewriter.constant(try Tensor(factors.map(Float.init)), "scales")
+    return Decomposition(call.node, newestOpset).finish(
+      "Resize", [try call.required(0, "X"), "", scales],
+      [
+        "mode": .string(try call.string("mode")), "nearest_mode": .string("floor"),
+        "coordinate_transformation_mode": .string(
+          try call.string("coordinate_transformation_mode")),
+      ])
   }
 }

@@ -31,6 +31,16 @@ extension OperatorTable {
         Sample([.floats(3, 4), .floats(5, 4)], ["transB": .int(1), "alpha": .float(0.5)]),
         Sample([.floats(0, 4), .floats(4, 2)]),
       ]),
+    // Sparse matrices are dense here.
+    .alias(
+      "SparseToDenseMatMul", as: "FusedMatMul", domain: "com.microsoft", inputs: 2...2,
+      attributes: [
+        .float("alpha", default: 1), .int("transA", default: 0), .int("transB", default: 0),
+      ],
+      samples: [
+        Sample([.floats(4, 3), .floats(4, 5)], ["transA": .int(1), "alpha": .float(2)]),
+        Sample([.floats(0, 4), .floats(4, 2)]),
+      ]),
     .contributedUnique, .contributedRange, .contributedGridSample, .rfft, .irfft,
     .matMulInteger16, .gatedAdd, .scaledSiLU, .convTransposeWithDynamicPads,
   ]

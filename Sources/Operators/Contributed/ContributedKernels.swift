@@ -1,7 +1,7 @@
 extension OperatorTable {
-  /// Contributed operators with kernels of their own.
+  /// Contributed operators that little else resembles.
   static let contributedKernels: [OperatorDefinition] = [
     .cDist, .murmurHash3, .unfoldTensor, .nGramRepeatBlock, .dynamicTimeWarping, .cropAndResize,
-    .bifurcationDetector,
+    .bifurcationDetector, .maxpoolWithMask, .wordConvEmbedding,
   ]
 }

@@ -3,8 +3,8 @@ import Graphs
 import Tensors
 
 extension OperatorDefinition {
-  /// Attention of a decoder: heads in groups, a cache whose entries have lengths of their own,
-  /// rotary embeddings, a window.
+  /// Attention of a decoder: heads in groups, a cache whose entries have lengths of their own and
+  /// which may be quantised, rotary embeddings, a window, sinks.
   static let groupQueryAttention = OperatorDefinition.composed(
     "GroupQueryAttention", domain: runtimeDomain, versions: [1], inputs: 7...16, outputs: 1...4,
     attributes: [
@@ -28,11 +28,20 @@ extension OperatorDefinition {
           lengths([2]), lengths([3]),
         ], ["num_heads": .int(2), "kv_num_heads": .int(1), "local_window_size": .int(1)],
         outputs: 3),
+      Sample(
+        [
+          .floats(1, 2, 8), .floats(1, 2, 4), .floats(1, 2, 4),
+          .random(.int8, [1, 1, 3, 4], low: -99, high: 99),
+          .random(.int8, [1, 1, 3, 4], low: -99, high: 99), lengths([4]), lengths([5]), .absent,
+          .absent, .absent, .absent, .floats(2), .number(0.02), .number(0.03),
+        ],
+        [
+          "num_heads": .int(2), "kv_num_heads": .int(1), "kv_cache_bit_width": .int(8),
+          "k_quant_type": .string("PER_TENSOR"), "v_quant_type": .string("PER_TENSOR"),
+        ], outputs: 3),
     ]
   ) { (node, rewriter) throws(StackLensError) in
-    try node.requireAbsent(
-      inputs: [11: "head_sink", 12: "k_scale", 13: "v_scale"], outputs: [3: "output_qk"],
-      flags: ["smooth_softmax", "sliding_window_cache", "kv_cache_bit_width"])
+    try node.requireAbsent(flags: ["sliding_window_cache"])
     var work = try GroupedAttention(node, &rewriter)
     return try work.nodes(&rewriter)
   }
@@ -42,16 +51,17 @@ extension OperatorDefinition {
   }
 }
 
-private struct GroupedAttention {
-  private let node: ComposedNode
-  private var made: Decomposition
-  private let queryHeads: Int
-  private let keyHeads: Int
+/// One GroupQueryAttention on its way to standard operators.
+struct GroupedAttention {
+  let node: ComposedNode
+  var made: Decomposition
+  let queryHeads: Int
+  let keyHeads: Int
   /// Queries of this call and all tokens, as lists of one number.
-  private let length: String
-  private let total: String
+  let length: String
+  let total: String
   /// Tokens of each batch entry that came before, [batch].
-  private let before: String
+  let before: String
 
   init(_ node: ComposedNode, _ rewriter: inout Rewriter) throws(StackLensError) {
     self.node = node
@@ -86,19 +96,33 @@ private struct GroupedAttention {
       query = try turned(query, places, &rewriter)
       key = try turned(key, places, &rewriter)
     }
-    key = try cached(key, past: 3, present: 1, &rewriter)
-    value = try cached(value, past: 4, present: 2, &rewriter)
-    let counts = made.apply("Add", [before, length], &rewriter)
-    var attributes = try node.attentionAttributes(isCausal: try node.flag("causal"))
-    if case let window = try node.int("local_window_size"), window > 0 {
-      // The window counts the query's own key.
-      attributes["left_window_size"] = .int(Int64(window - 1))
-    }
-    let mixed = made.apply(
-      "Attention", [query, key, value, node.input(10) ?? "", "", "", counts], attributes,
-      &rewriter)
+    key = try cached(key, .keys, &rewriter)
+    value = try cached(value, .values, &rewriter)
+    let mixed =
+      try needsScores
+      ? mixedByScores(query, key, value, &rewriter) : mixed(query, key, value, &rewriter)
     try made.joinHeads(mixed, &rewriter)
     return made.nodes
+  }
+
+  /// What the standard's Attention makes of them.
+  private mutating func mixed(
+    _ query: String, _ key: String, _ value: String, _ rewriter: inout Rewriter
+  ) throws(StackLensError) -> String {
+    let counts = made.apply("Add", [before, length], &rewriter)
+    var attributes = try node.attentionAttributes(isCausal: try node.flag("causal"))
+    if let window = try window { attributes["left_window_size"] = .int(Int64(window - 1)) }
+    return made.apply(
+      "Attention", [query, key, value, node.input(10) ?? "", "", "", counts], attributes,
+      &rewriter)
+  }
+
+  /// How many keys a query sees at most, its own counted; nil where it sees all.
+  var window: Int? {
+    get throws(StackLensError) {
+      let size = try node.int("local_window_size")
+      return size > 0 ? size : nil
+    }
   }
 
   /// Queries, keys and values as [batch, heads, length, width], the first two normalised if the
@@ -162,25 +186,5 @@ private struct GroupedAttention {
     return made.apply(
       "RotaryEmbedding", [heads, cosines, try node.required(8, "sin_cache"), places], attributes,
       &rewriter)
-  }
-
-  /// The past rows with the new ones behind those of each batch entry.
-  private mutating func cached(
-    _ rows: String, past: Int, present: Int, _ rewriter: inout Rewriter
-  ) throws(StackLensError) -> String {
-    let result = node.makes(present) ? node.node.outputs[present] : rewriter.fresh("cache")
-    guard let old = node.input(past) else {
-      made.apply("Identity", [rows], to: [result])
-      return result
-    }
-    let missing = made.apply(
-      "Sub", [total, made.extent(old, 2, &rewriter)], &rewriter)
-    let zero = try rewriter.ints([0], "zero")
-    let room = made.apply("Max", [missing, zero], &rewriter)
-    let (before, after) = (try rewriter.ints([0, 0, 0, 0, 0, 0], "before"), zero)
-    let pads = made.apply("Concat", [before, room, after], ["axis": .int(0)], &rewriter)
-    let wide = made.apply("Pad", [old, pads], &rewriter)
-    made.apply("TensorScatter", [wide, rows, self.before], ["axis": .int(2)], to: [result])
-    return result
   }
 }
