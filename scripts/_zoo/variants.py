@@ -39,8 +39,14 @@ def optimise_transformer(recipe: Recipe, source: Path, target: Path) -> None:
 class Calibration(quantization.CalibrationDataReader):
     """The two random inputs, which is enough for ranges of random weights."""
 
-    def __init__(self, recipe: Recipe):
-        self.feeds = iter([recipe.feed(0), recipe.feed(1)])
+    def __init__(self, recipe: Recipe, source: Path):
+        # An exporter may drop an input that the model makes no use of.
+        graph = onnx.load(source, load_external_data=False).graph
+        names = {item.name for item in graph.input}
+        self.feeds = iter([
+            {name: value for name, value in recipe.feed(step).items() if name in names}
+            for step in (0, 1)
+        ])
 
     def get_next(self):
         return next(self.feeds, None)
@@ -71,7 +77,7 @@ def quantise_dynamic(source: Path, target: Path) -> None:
 def quantise_static(form: str, recipe: Recipe, source: Path, target: Path) -> None:
     with silence():
         quantization.quantize_static(
-            str(prepared(source, target.parent)), str(target), Calibration(recipe),
+            str(prepared(source, target.parent)), str(target), Calibration(recipe, source),
             quant_format=getattr(quantization.QuantFormat, form),
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8, per_channel=form == "QDQ",
@@ -81,6 +87,7 @@ def quantise_static(form: str, recipe: Recipe, source: Path, target: Path) -> No
 def variants(recipe: Recipe) -> dict[str, Callable[[Path, Path], None]]:
     """Makers of the rewritten files by name; each gets the source and the target."""
     result: dict[str, Callable[[Path, Path], None]] = {
+        "ort-basic": lambda s, t: optimise("ORT_ENABLE_BASIC", s, t),
         "ort-extended": lambda s, t: optimise("ORT_ENABLE_EXTENDED", s, t),
         "ort-all": lambda s, t: optimise("ORT_ENABLE_ALL", s, t),
     }
@@ -89,7 +96,7 @@ def variants(recipe: Recipe) -> dict[str, Callable[[Path, Path], None]]:
     result["int8-dynamic"] = quantise_dynamic
     result["int8-static-qdq"] = lambda s, t: quantise_static("QDQ", recipe, s, t)
     result["int8-static-qop"] = lambda s, t: quantise_static("QOperator", recipe, s, t)
-    for name in ("int8-dynamic", "int8-static-qdq"):
+    for name in ("int8-dynamic", "int8-static-qdq", "int8-static-qop"):
         make = result[name]
         result[name + "+ort-all"] = _then_optimised(make)
     return result
