@@ -7,6 +7,7 @@ smallest and the mean cosine of both, and exits 1 when one of ours is below 0.99
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 import time
@@ -56,7 +57,11 @@ def vectors(run: Callable[[Feed], Any], parts: list[tuple[np.ndarray, Feed]]) ->
 
 
 def main() -> int:
-    lines = log_lines()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--first", type=int, default=0, help="the first line to take")
+    parser.add_argument("--step", type=int, default=1, help="take every so many lines")
+    options = parser.parse_args()
+    lines = log_lines()[options.first :: options.step]
     parts = list(batches(lines, minilm()))
     with tempfile.TemporaryDirectory() as folder:
         whole, small = Path(folder) / "minilm.onnx", Path(folder) / "minilm.int8.onnx"
