@@ -7,12 +7,12 @@ import os
 import weakref
 from collections.abc import Iterable, Sequence
 from ctypes import byref, c_float, c_int32, c_int64, c_size_t, c_void_p
-from types import TracebackType
 from typing import Any, NamedTuple, Optional, Union
 
 import numpy as np
 
 from . import _logging, _native
+from ._closing import Closing
 from ._native import lib
 from ._progress import ProgressBar
 from ._texts import AnyText, TextTable
@@ -33,7 +33,7 @@ class Match(NamedTuple):
     text: str
 
 
-class Embedder:
+class Embedder(Closing):
     """A text encoder with its tokenizer. Immutable and safe to use from many threads.
 
     The vector of a text is the same to the last bit alone, in any batch, in any order and with any
@@ -61,6 +61,8 @@ class Embedder:
     (2, 384)
     """
 
+    _name = "embedder"
+
     def __init__(
         self,
         folder: Union[str, os.PathLike[str]],
@@ -85,18 +87,13 @@ class Embedder:
             callback,
             None,
         )
-        self._handle: Optional[c_void_p] = c_void_p()
+        self._handle = c_void_p()
         lib.sl_embedder_load(_native.path_bytes(folder), byref(options), byref(self._handle))
         # The callback is an argument, so that it lives as long as the library may call it.
         self._finalizer = weakref.finalize(self, _release, c_void_p(self._handle.value), callback)
         size = c_size_t()
         lib.sl_embedder_dimension(self._handle, byref(size))
         self._dimension = size.value
-
-    def _live(self) -> c_void_p:
-        if self._handle is None:
-            raise InvalidArgumentError("the embedder is closed")
-        return self._handle
 
     @property
     def dimension(self) -> int:
@@ -263,22 +260,6 @@ class Embedder:
     def trim(self) -> None:
         """Gives the memory of idle runs back to the system."""
         lib.sl_embedder_trim(self._live())
-
-    def close(self) -> None:
-        """Gives the embedder's memory back."""
-        self._handle = None
-        self._finalizer()
-
-    def __enter__(self) -> Embedder:
-        return self
-
-    def __exit__(
-        self,
-        kind: Optional[type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
-        self.close()
 
 
 class _Report:

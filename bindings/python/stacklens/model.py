@@ -40,6 +40,15 @@ class Model:
     _finalizer: weakref.finalize  # type: ignore[type-arg]
 
     @classmethod
+    def _of(cls, source: ModelSource) -> Model:
+        """A model however it is given: itself, its bytes or its path."""
+        if isinstance(source, Model):
+            return source
+        if isinstance(source, (bytes, bytearray, memoryview)):
+            return cls.from_bytes(source)
+        return cls.load(source)
+
+    @classmethod
     def load(cls, path: Union[str, os.PathLike[str]]) -> Model:
         """Reads an ONNX file of any opset; external data must lie inside the file's folder.
 
@@ -183,3 +192,6 @@ class Model:
         out = c_void_p()
         lib.sl_model_metadata(self._handle, _native.name_bytes(key, "key"), byref(out))
         return _native.take_bytes(out).decode()
+
+
+ModelSource = Union[str, "os.PathLike[str]", bytes, bytearray, memoryview, Model]

@@ -10,8 +10,7 @@ from typing import Optional
 from . import _native
 from ._native import lib
 from .errors import InvalidArgumentError
-from .model import Model
-from .session import ModelSource
+from .model import Model, ModelSource
 from .tensor import Arguments, ArrayLike
 
 __all__ = ["quantize"]
@@ -93,12 +92,7 @@ def quantize(
         raise InvalidArgumentError("exclude must be a sequence of names, found a str")
     if not isinstance(block_size, int) or not 0 < block_size < 1 << 31:
         raise InvalidArgumentError(f"block_size is {block_size!r}, expected a power of two from 16")
-    if isinstance(model, Model):
-        source = model
-    elif isinstance(model, (bytes, bytearray, memoryview)):
-        source = Model.from_bytes(model)
-    else:
-        source = Model.load(model)
+    source = Model._of(model)
     samples = [dict(sample) for sample in calibration or ()]
     names = sorted(samples[0]) if samples else []
     for index, sample in enumerate(samples):

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import weakref
 from collections.abc import Mapping, Sequence
 from ctypes import byref, c_char_p, c_size_t, c_void_p
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Optional, Union
 
 import numpy as np
 
 from . import _logging, _native
+from ._closing import Closing
 from ._native import lib
 from ._quick import QuickRuns
 from .errors import InvalidArgumentError
-from .model import Model
+from .model import Model, ModelSource
 from .tensor import (
     TYPE_NAMES,
     Arguments,
@@ -49,7 +48,6 @@ _ORT_NAMES = {
     "float4_e2m1fn": "float4e2m1",
 }
 
-ModelSource = Union[str, "os.PathLike[str]", bytes, bytearray, memoryview, Model]
 
 
 @dataclass(frozen=True)
@@ -106,7 +104,7 @@ class Cancellation:
         lib.sl_cancellation_cancel(self._handle)
 
 
-class Session:
+class Session(Closing):
     """A model compiled to run. Immutable and safe to run from many threads at once.
 
     Parameters
@@ -130,6 +128,8 @@ class Session:
     >>> outputs = session.run(None, {"x": numpy.ones((1, 4), "float32")})    # doctest: +SKIP
     """
 
+    _name = "session"
+
     def __init__(
         self,
         model: ModelSource,
@@ -140,12 +140,7 @@ class Session:
         profile: bool = False,
         log: Optional[_logging.LogFunction] = None,
     ) -> None:
-        if isinstance(model, Model):
-            source = model
-        elif isinstance(model, (bytes, bytearray, memoryview)):
-            source = Model.from_bytes(model)
-        else:
-            source = Model.load(model)
+        source = Model._of(model)
         self._log = _logging.callback(log)
         options = _native.SessionOptions(
             ctypes.sizeof(_native.SessionOptions),
@@ -156,7 +151,7 @@ class Session:
             self._log,
             None,
         )
-        self._handle: Optional[c_void_p] = c_void_p()
+        self._handle = c_void_p()
         lib.sl_session_create(source._handle, byref(options), byref(self._handle))
         # The log callback is an argument, so that it lives as long as the library may call it.
         self._finalizer = weakref.finalize(
@@ -185,11 +180,6 @@ class Session:
     def outputs(self) -> tuple[ValueInfo, ...]:
         """The declared outputs."""
         return self._outputs
-
-    def _live(self) -> c_void_p:
-        if self._handle is None:
-            raise InvalidArgumentError("the session is closed")
-        return self._handle
 
     def run(
         self,
@@ -287,22 +277,6 @@ class Session:
         out = c_void_p()
         lib.sl_session_profile(self._live(), byref(out))
         return _native.take_bytes(out).decode()
-
-    def close(self) -> None:
-        """Gives the session's memory back; runs in progress end first."""
-        self._handle = None
-        self._finalizer()
-
-    def __enter__(self) -> Session:
-        return self
-
-    def __exit__(
-        self,
-        kind: Optional[type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
-        self.close()
 
 
 def _release(handle: c_void_p, _callback: Any) -> None:
