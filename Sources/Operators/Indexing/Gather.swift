@@ -110,18 +110,13 @@ extension OperatorDefinition {
   static let gatherElements = OperatorDefinition(
     "GatherElements", versions: [11, 13], inputs: 2...2, attributes: [.int("axis", default: 0)],
     infer: { (context) throws(StackLensError) in
-      let (data, indices) = (try context.input(0), try context.input(1))
-      try requireIndices(indices, 1)
-      let axis = try context.axis("axis", rank: data.rank)
-      try requireFit(indices.shape, data.shape, axis: axis)
+      let (data, indices) = try context.elementIndices()
       return [TensorType(data.elementType, indices.shape)]
     },
     execution: .kernels([
       .reference { (preparation) throws(StackLensError) in
-        let (data, indices) = (try preparation.input(0), try preparation.input(1))
-        let places = ElementPlaces(
-          data: data.shape, indices: indices.shape,
-          axis: try preparation.axis("axis", rank: data.rank))
+        let data = try preparation.input(0)
+        let places = try ElementPlaces(preparation)
         return PreparedKernel(scratchByteCount: offsetBytes(places.count)) {
           (run) throws(StackLensError) in
           let table = run.offsets(places.count)
@@ -142,13 +137,23 @@ extension OperatorDefinition {
     ])
 }
 
-/// Checks that `indices` has the rank of `data` and reaches no further along the other axes.
-func requireFit(_ indices: Shape, _ data: Shape, axis: Int) throws(StackLensError) {
-  guard indices.rank == data.rank else {
-    throw .shapeMismatch("indices of shape \(indices) do not have the rank of \(data)")
-  }
-  for other in data.dims.indices where other != axis && indices[other] > data[other] {
-    throw .shapeMismatch("indices of shape \(indices) reach beyond \(data) along axis \(other)")
+extension Inference {
+  /// Data and the indices of single elements along the attribute `axis`, which must have the rank of
+  /// the data and reach no further along the other axes.
+  func elementIndices() throws(StackLensError) -> (data: TensorType, indices: TensorType) {
+    let (data, indices) = (try input(0), try input(1))
+    try requireIndices(indices, 1)
+    let axis = try axis("axis", rank: data.rank)
+    guard indices.rank == data.rank else {
+      throw .shapeMismatch(
+        "indices of shape \(indices.shape) do not have the rank of \(data.shape)")
+    }
+    for other in data.shape.dims.indices
+    where other != axis && indices.shape[other] > data.shape[other] {
+      throw .shapeMismatch(
+        "indices of shape \(indices.shape) reach beyond \(data.shape) along axis \(other)")
+    }
+    return (data, indices)
   }
 }
 
@@ -160,8 +165,11 @@ struct ElementPlaces: Sendable {
   private let strides: [Int]
   var count: Int { indices.count }
 
-  init(data: Shape, indices: Shape, axis: Int) {
-    self.indices = indices
+  /// Of a node whose inputs are data and indices.
+  init(_ preparation: Preparation) throws(StackLensError) {
+    let data = try preparation.input(0).shape
+    let axis = try preparation.axis("axis", rank: data.rank)
+    indices = try preparation.input(1).shape
     bound = data[axis]
     var strides = data.strides
     stride = strides[axis]

@@ -9,25 +9,13 @@ extension OperatorDefinition {
     "ScatterElements", versions: [11, 13, 16, 18], inputs: 3...3,
     attributes: [.int("axis", default: 0), .string("reduction", default: "none")],
     infer: { (context) throws(StackLensError) in
-      let (data, indices) = (try context.input(0), try context.input(1))
-      try requireIndices(indices, 1)
-      let axis = try context.axis("axis", rank: data.rank)
-      try requireFit(indices.shape, data.shape, axis: axis)
-      guard try context.input(2).shape == indices.shape else {
-        throw .shapeMismatch(
-          "updates of shape \(try context.input(2).shape), indices of \(indices.shape)")
-      }
-      _ = try context.sameElementType(0, 2)
-      try ScatterReduction.check(context, data.elementType)
-      return [data]
+      let (data, indices) = try context.elementIndices()
+      return try context.scattered(into: data, updates: indices.shape.dims)
     },
     execution: .kernels([
       .reference { (preparation) throws(StackLensError) in
-        let (data, indices) = (try preparation.input(0), try preparation.input(1))
-        let reduction = try ScatterReduction.check(preparation, data.elementType)
-        let places = ElementPlaces(
-          data: data.shape, indices: indices.shape,
-          axis: try preparation.axis("axis", rank: data.rank))
+        let reduction = try ScatterReduction.check(preparation, preparation.input(0).elementType)
+        let places = try ElementPlaces(preparation)
         return PreparedKernel(scratchByteCount: offsetBytes(places.count)) {
           (run) throws(StackLensError) in
           let table = run.offsets(places.count)
@@ -77,14 +65,8 @@ extension OperatorDefinition {
         throw .shapeMismatch("indices of shape \(indices.shape) do not fit \(data.shape)")
       }
       let width = indices.shape[indices.rank - 1]
-      let expected = indices.shape.dims.dropLast() + data.shape.dims[width...]
-      guard try context.input(2).shape.dims == Array(expected) else {
-        throw .shapeMismatch(
-          "updates of shape \(try context.input(2).shape), expected \(Array(expected))")
-      }
-      _ = try context.sameElementType(0, 2)
-      try ScatterReduction.check(context, data.elementType)
-      return [data]
+      return try context.scattered(
+        into: data, updates: indices.shape.dims.dropLast() + data.shape.dims[width...])
     },
     execution: .kernels([
       .reference { (preparation) throws(StackLensError) in
@@ -116,6 +98,21 @@ extension OperatorDefinition {
         ["reduction": .string("max")]),
       Sample([.floats(0, 2), .indices([[]]), .floats(1, 0, 2)]),
     ])
+}
+
+extension Inference {
+  /// The output of an operator that scatters updates of the shape `dims` into data.
+  fileprivate func scattered(
+    into data: TensorType, updates dims: [Int]
+  ) throws(StackLensError) -> [TensorType] {
+    let updates = try input(2).shape
+    guard updates.dims == dims else {
+      throw .shapeMismatch("updates of shape \(updates), expected \(dims)")
+    }
+    _ = try sameElementType(0, 2)
+    try ScatterReduction.check(self, data.elementType)
+    return [data]
+  }
 }
 
 @Sendable private func lowerReduction(
