@@ -57,7 +57,7 @@ def log_lines() -> list[str]:
 
 def alternate(
     contestants: dict[str, Callable[[], Any]], rounds: int, runs: int, pause: float = 0.03,
-    warmup: float = 0.1,
+    warmup: float = 0.3,
 ) -> dict[str, float]:
     """Median seconds of each contestant, in blocks of `runs` that take turns `rounds` times.
 
