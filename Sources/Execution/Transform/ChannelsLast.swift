@@ -172,17 +172,21 @@ struct ChannelsLastMove {
       guard let image = moved[first] else { return nil }
       return meanOverImage(node, image)
     case "Concat":
-      guard case .int(let axis)? = node.attributes["axis"], axis == 1 || axis == -3 else {
-        return nil
-      }
-      for (place, name) in node.inputs.enumerated() {
-        guard let image = moved[name] else { return nil }
-        result.inputs[place] = image
-      }
+      guard let images = joinedImages(node) else { return nil }
+      result.inputs = images
       result.attributes["axis"] = .int(3)
     default: return nil
     }
     return result
+  }
+
+  /// What a join over channels reads, where all of it exists with its channels last.
+  func joinedImages(_ node: Node) -> [String]? {
+    guard case .int(let axis)? = node.attributes["axis"], axis == 1 || axis == -3 else {
+      return nil
+    }
+    let images = node.inputs.compactMap { moved[$0] }
+    return images.count == node.inputs.count ? images : nil
   }
 
   /// The mean over height and width; without these axes the result is no image any more.

@@ -57,13 +57,8 @@ extension ChannelsLastMove {
       result.domain = "ai.stacklens"
       result.attributes["storage_order"] = nil
     case ("", "Concat"):
-      guard case .int(let axis)? = node.attributes["axis"], axis == 1 || axis == -3 else {
-        return nil
-      }
-      for (place, name) in node.inputs.enumerated() {
-        guard let image = moved[name] else { return nil }
-        result.inputs[place] = image
-      }
+      guard let images = joinedImages(node) else { return nil }
+      result.inputs = images
       result.attributes["axis"] = .int(3)
     default: return nil
     }
