@@ -46,12 +46,18 @@ let package = Package(
       dependencies: [
         "Execution", "Exchange", "Text", "Operators", "Graphs", "Tensors", "Base", "CKernels",
       ]),
+    .target(name: "Layers", dependencies: ["Operators", "Graphs", "Tensors", "Base"]),
+    .target(
+      name: "Training",
+      dependencies: [
+        "Execution", "Exchange", "Operators", "Graphs", "Tensors", "Base", "CKernels",
+      ]),
     .target(name: "CStackLens"),
     .target(
       name: "CABI",
       dependencies: [
-        "Insight", "Execution", "Exchange", "Text", "Operators", "Graphs", "Tensors", "Base",
-        "CStackLens", "CPlatform", "CKernels",
+        "Insight", "Training", "Layers", "Execution", "Exchange", "Text", "Operators", "Graphs",
+        "Tensors", "Base", "CStackLens", "CPlatform", "CKernels",
       ]),
     .target(
       name: "TestSupport", dependencies: ["Operators", "Graphs", "Tensors", "Base"],
@@ -65,6 +71,12 @@ let package = Package(
     .testTarget(
       name: "ExecutionTests", dependencies: ["Execution", "Exchange", "TestSupport"],
       exclude: ["Golden"]),
+    .testTarget(
+      name: "LayersTests",
+      dependencies: ["Layers", "Execution", "Exchange", "Operators", "TestSupport"]),
+    .testTarget(
+      name: "TrainingTests",
+      dependencies: ["Training", "Layers", "Execution", "Exchange", "Operators", "TestSupport"]),
     .testTarget(
       name: "InsightTests",
       dependencies: [
