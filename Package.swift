@@ -73,7 +73,8 @@ let package = Package(
       exclude: ["Golden"]),
     .testTarget(
       name: "LayersTests",
-      dependencies: ["Layers", "Execution", "Exchange", "Operators", "TestSupport"]),
+      dependencies: ["Layers", "Execution", "Exchange", "Operators", "TestSupport"],
+      exclude: ["Golden"]),
     .testTarget(
       name: "TrainingTests",
       dependencies: ["Training", "Layers", "Execution", "Exchange", "Operators", "TestSupport"]),

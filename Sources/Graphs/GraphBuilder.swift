@@ -22,11 +22,26 @@ public final class GraphBuilder: @unchecked Sendable {  // used by one thread at
   public private(set) var graph: Graph
   private var counts: [String: Int] = [:]
   private var prefix: [String] = []
+  /// Names of the graph that is gone on with.
+  private let taken: Set<String>
 
   /// - Parameter prefix: what the names of nodes and unnamed constants start with.
   public init(_ name: String, prefix: String? = nil) {
     graph = Graph(name: name)
+    taken = []
     if let prefix { self.prefix = [prefix] }
+  }
+
+  /// Goes on with a graph; no name in it is given again.
+  public init(continuing graph: Graph) {
+    self.graph = graph
+    var names = Set(graph.inputs.map(\.name))
+    names.formUnion(graph.initializers.map(\.name))
+    for node in graph.nodes {
+      names.insert(node.name)
+      names.formUnion(node.outputs)
+    }
+    taken = names
   }
 
   /// A value of the graph that the nodes built here will become part of.
@@ -56,12 +71,20 @@ public final class GraphBuilder: @unchecked Sendable {  // used by one thread at
   }
 
   public func output(_ edge: Edge, _ name: String, _ type: ElementType, _ dims: [Dimension]?) {
+    output(edge, name, .tensor(type, dims))
+  }
+
+  /// Hands a value out under a name, through an Identity where it has another one.
+  public func output(_ edge: Edge, _ name: String, _ type: ValueType) {
     if edge.name != name {
       graph.nodes.append(
         Node("Identity", inputs: [edge.name], outputs: [name], name: unique("Identity")))
     }
-    graph.outputs.append(ValueInfo(name, .tensor(type, dims)))
+    graph.outputs.append(ValueInfo(name, type))
   }
+
+  /// Takes all outputs back; the values stay.
+  public func removeOutputs() { graph.outputs = [] }
 
   /// Nodes added by `body` get names that start with `scope/`.
   public func scope<Result>(
@@ -123,9 +146,12 @@ public final class GraphBuilder: @unchecked Sendable {  // used by one thread at
 
   private func unique(_ hint: String) -> String {
     let base = (prefix + [hint]).joined(separator: "/")
-    let count = counts[base, default: 0]
-    counts[base] = count + 1
-    return count == 0 ? base : "\(base)_\(count)"
+    while true {
+      let count = counts[base, default: 0]
+      counts[base] = count + 1
+      let name = count == 0 ? base : "\(base)_\(count)"
+      if !taken.contains(name), !taken.contains(name + ".out") { return name }
+    }
   }
 }
 
