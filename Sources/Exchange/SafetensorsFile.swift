@@ -155,29 +155,19 @@ public struct SafetensorsFile: Sendable {
     }
 
     private static func elementType(_ name: String) throws(StackLensError) -> ElementType {
-      switch name {
-      case "F64": return .float64
-      case "F32": return .float32
-      case "F16": return .float16
-      case "BF16": return .bfloat16
-      case "I64": return .int64
-      case "I32": return .int32
-      case "I16": return .int16
-      case "I8": return .int8
-      case "U64": return .uint64
-      case "U32": return .uint32
-      case "U16": return .uint16
-      case "U8": return .uint8
-      case "BOOL": return .bool
-      case "C64": return .complex64
-      case "F8_E4M3": return .float8e4m3fn
-      case "F8_E5M2": return .float8e5m2
-      case "F8_E8M0": return .float8e8m0
-      case "F6_E2M3": return .float6e2m3
-      case "F6_E3M2": return .float6e3m2
-      case "F4": return .float4e2m1
-      default: throw .unsupported("element type '\(name)' is not supported")
+      guard let found = safetensorsTypes.first(where: { $0.name == name }) else {
+        throw .unsupported("element type '\(name)' is not supported")
       }
+      return found.type
     }
   }
 }
+
+/// What the format calls the element types.
+let safetensorsTypes: [(name: String, type: ElementType)] = [
+  ("F64", .float64), ("F32", .float32), ("F16", .float16), ("BF16", .bfloat16), ("I64", .int64),
+  ("I32", .int32), ("I16", .int16), ("I8", .int8), ("U64", .uint64), ("U32", .uint32),
+  ("U16", .uint16), ("U8", .uint8), ("BOOL", .bool), ("C64", .complex64),
+  ("F8_E4M3", .float8e4m3fn), ("F8_E5M2", .float8e5m2), ("F8_E8M0", .float8e8m0),
+  ("F6_E2M3", .float6e2m3), ("F6_E3M2", .float6e3m2), ("F4", .float4e2m1),
+]

@@ -63,7 +63,7 @@ final class Plan: Sendable {
 
 extension Value {
   /// The value, with a copy of every tensor whose memory belongs to someone else.
-  func detached(from isOwner: (Tensor) -> Bool) throws(StackLensError) -> Value {
+  package func detached(from isOwner: (Tensor) -> Bool) throws(StackLensError) -> Value {
     switch self {
     case .tensor(let tensor):
       return isOwner(tensor) ? .tensor(try tensor.copied()) : self
@@ -85,6 +85,8 @@ extension Value {
 final class Frame: @unchecked Sendable {  // used by one run at a time
   let arena: Storage
   var values: [Value?]
+  /// Memory of the caller's for some outputs, by slot.
+  var targets: [Int: Tensor] = [:]
 
   /// - Parameter arena: at least `plan.arenaByteCount` bytes.
   init(_ plan: Plan, arena: Storage) throws(StackLensError) {
@@ -103,6 +105,12 @@ final class Frame: @unchecked Sendable {  // used by one run at a time
       else { continue }
       values[slot] = .tensor(try tensor.reshaped(to: shape))
     }
+  }
+
+  /// Memory for the value of a slot that is handed to the caller: his own, where he gave any.
+  func fresh(_ slot: Int, _ type: TensorType) throws(StackLensError) -> Tensor {
+    if let target = targets[slot], TensorType(target) == type { return target }
+    return try Tensor(uninitialized: type.elementType, type.shape)
   }
 
   /// Memory for an output that nothing reads.

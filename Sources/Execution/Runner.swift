@@ -25,7 +25,10 @@ struct RunContext: Sendable {
 
 extension Program {
   /// Runs the program on `inputs`, given in the order of `inputSlots`.
-  func run(_ inputs: [Value], _ context: RunContext) throws(StackLensError) -> [Value] {
+  /// - Parameter targets: memory for outputs, in their order; nil: they get memory of their own.
+  func run(
+    _ inputs: [Value], _ context: RunContext, into targets: [Tensor?] = []
+  ) throws(StackLensError) -> [Value] {
     let types = inputs.map { value -> TensorType? in
       guard case .tensor(let tensor) = value else { return nil }
       return TensorType(tensor)
@@ -34,7 +37,30 @@ extension Program {
     let plan = try plan(for: key, context.execution)
     let arena = try context.execution.arenas.take(plan.arenaByteCount)
     defer { context.execution.arenas.giveBack(arena) }
-    return try execute(plan, Frame(plan, arena: arena), inputs, context)
+    let frame = try Frame(plan, arena: arena)
+    for (slot, target) in zip(outputSlots, targets) where target != nil {
+      frame.targets[slot] = target
+    }
+    let outputs = try execute(plan, frame, inputs, context)
+    return targets.isEmpty ? outputs : try filled(targets, from: outputs)
+  }
+
+  /// The outputs with the targets in place of what had to be made elsewhere.
+  private func filled(
+    _ targets: [Tensor?], from outputs: [Value]
+  ) throws(StackLensError) -> [Value] {
+    var results = outputs
+    for (index, target) in targets.prefix(outputs.count).enumerated() {
+      guard let target else { continue }
+      let made = try outputs[index].tensor()
+      guard TensorType(made) == TensorType(target), !target.storage.isReadOnly else {
+        throw .shapeMismatch(
+          "output '\(outputNames[index])' is \(TensorType(made)), its memory \(TensorType(target))")
+      }
+      if made.base != target.base { target.base.copyMemory(from: made.base, byteCount: made.byteCount) }
+      results[index] = .tensor(target)
+    }
+    return results
   }
 
   private func plan(
@@ -95,7 +121,7 @@ extension Program {
         continue
       }
       if case .fresh(let type) = plan.places[slot] {
-        let fresh = try Tensor(uninitialized: type.elementType, type.shape)
+        let fresh = try frame.fresh(slot, type)
         frame.values[slot] = .tensor(fresh)
         outputs.append(fresh)
       } else if let tensor = try tensor(slot, frame) {

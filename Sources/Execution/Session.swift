@@ -113,6 +113,26 @@ public final class Session: Sendable {
     return try owned(results, given: values.flatMap(\.storages))
   }
 
+  /// Runs the model on a value for each input, in its order, and writes outputs into memory of the
+  /// caller's, which nobody else may look at meanwhile.
+  /// - Parameter targets: one for each output, of its type; nil: the output gets memory of its own.
+  package func run(
+    inOrder values: [Value], into targets: [Tensor?]
+  ) throws(StackLensError) -> [Value] {
+    guard defaults.isEmpty, values.count == inputs.count, targets.count == outputs.count,
+      program.inputNames == inputs.map(\.name)
+    else {
+      throw .internalError("\(values.count) values and \(targets.count) targets do not fit")
+    }
+    if !(fixedInputs?.accepts(values) ?? false) {
+      var named: [String: Value] = [:]
+      for (input, value) in zip(inputs, values) { named[input.name] = value }
+      try InputCheck.check(named, against: inputs)
+    }
+    return try program.run(
+      values, RunContext(execution: context, cancellation: nil, profiler: profiler), into: targets)
+  }
+
   /// The results, where one that is an input or another result under another shape gets memory of its
   /// own: the caller owns both.
   private func owned(

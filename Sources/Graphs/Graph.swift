@@ -9,16 +9,20 @@ public struct Initializer: Sendable {
   public var metadata: [KeyValue]
   /// Whether a file holds only the elements that are not zero (`SparseTensorProto`).
   public var isSparse: Bool
+  /// Whether it is part of the computation, as what a Constant node holds, and no parameter that
+  /// training may change.
+  public var isConstant: Bool
 
   public init(
     _ name: String, _ tensor: Tensor, documentation: String = "", metadata: [KeyValue] = [],
-    isSparse: Bool = false
+    isSparse: Bool = false, isConstant: Bool = false
   ) {
     self.name = name
     self.tensor = tensor
     self.documentation = documentation
     self.metadata = metadata
     self.isSparse = isSparse
+    self.isConstant = isConstant
   }
 }
 

@@ -107,6 +107,7 @@ final class Exporter {
       }
     }
     graph.dropForgotten(since: source, keeping: readElsewhere)
+    graph.keepConstantsApart()
     return graph
   }
 
@@ -235,5 +236,27 @@ final class Exporter {
       taken.insert(constant.name)
     }
     for node in nodes { taken.formUnion(node.outputs) }
+  }
+}
+
+extension Graph {
+  /// Writes constants that could be taken for parameters as Constant nodes, so that who reads the
+  /// file trains what was meant to be trained.
+  fileprivate mutating func keepConstantsApart() {
+    let given = Set(inputs.map(\.name))
+    func isApart(_ constant: Initializer) -> Bool {
+      constant.isConstant && !constant.isSparse && constant.tensor.count > 1
+        && constant.tensor.elementType.isFloat && !given.contains(constant.name)
+    }
+    let apart = initializers.filter(isApart)
+    guard !apart.isEmpty else { return }
+    initializers.removeAll(where: isApart)
+    nodes.insert(
+      contentsOf: apart.map { constant in
+        Node(
+          "Constant", inputs: [], outputs: [constant.name],
+          attributes: ["value": .tensor(constant.tensor)], documentation: constant.documentation,
+          metadata: constant.metadata)
+      }, at: 0)
   }
 }

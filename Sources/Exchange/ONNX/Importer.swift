@@ -149,7 +149,8 @@ final class Importer {
       }
       graph.initializers.append(
         Initializer(
-          node.outputs[0], tensor, documentation: node.documentation, metadata: node.metadata))
+          node.outputs[0], tensor, documentation: node.documentation, metadata: node.metadata,
+          isConstant: true))
       scope.constants[node.outputs[0]] = tensor
       return
     }
@@ -189,7 +190,8 @@ final class Importer {
       isTaken: { [self] in taken.contains($0) },
       nodes: definition.nameAttributes.isEmpty ? [] : graph.nodes)
     let lifted = try lift(node, version, &rewriter)
-    for constant in rewriter.added {
+    for var constant in rewriter.added {
+      constant.isConstant = true
       graph.initializers.append(constant)
       scope.constants[constant.name] = constant.tensor
       scope.defined.insert(constant.name)

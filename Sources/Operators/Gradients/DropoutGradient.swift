@@ -62,7 +62,7 @@ extension OperatorDefinition {
     try Tensor(scalar: Float(0.25))
   }
 
-  @Sendable private static func seed() throws(StackLensError) -> Tensor {
+  @Sendable static func seed() throws(StackLensError) -> Tensor {
     try Tensor(scalar: Int64(11))
   }
 
@@ -91,7 +91,7 @@ extension OperatorDefinition {
   }
 
   /// The mixing step of SplitMix64 (Steele, Lea and Flood, 2014).
-  private static func scrambled(_ value: UInt64) -> UInt64 {
+  static func scrambled(_ value: UInt64) -> UInt64 {
     var z = value &* 0x9e37_79b9_7f4a_7c15
     z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
     z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb

@@ -5,7 +5,7 @@ import Tensors
 extension OperatorTable {
   /// Operators that gradients are made of.
   static let gradients: [OperatorDefinition] = [
-    .sumTo, .stopGradient, .seededDropout, .activationGradient, .softmaxGradient,
+    .sumTo, .stopGradient, .seededDropout, .seededNoise, .activationGradient, .softmaxGradient,
     .layerNormalizationGradient,
     .rmsNormalizationGradient, .batchNormalizationGradient, .groupNormalizationGradient,
   ]

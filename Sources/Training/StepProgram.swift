@@ -1,0 +1,44 @@
+import Base
+import Execution
+import Graphs
+import Operators
+import Tensors
+
+/// A compiled graph that takes a batch, a seed where it is random, and the weights.
+final class StepProgram: Sendable {
+  let session: Session
+  let batch: [ValueInfo]
+  private let isRandom: Bool
+
+  init(
+    _ graph: Graph, batch: [ValueInfo], isRandom: Bool, _ options: TrainerOptions
+  ) throws(StackLensError) {
+    var session = SessionOptions()
+    session.threadCount = options.threadCount
+    session.memoryLimit = options.memoryLimit
+    self.session = try Session(Model(graph: graph), options: session)
+    self.batch = batch
+    self.isRandom = isRandom
+  }
+
+  /// - Parameters:
+  ///   - values: the batch by name; what the graph does not read is ignored.
+  ///   - targets: memory for outputs; nil: the output gets its own.
+  func run(
+    _ values: [String: Tensor], seed: Int64, _ weights: [Tensor], into targets: [Tensor?]
+  ) throws(StackLensError) -> [Value] {
+    var inputs: [Value] = []
+    inputs.reserveCapacity(batch.count + 1 + weights.count)
+    for info in batch {
+      guard let value = values[info.name] else {
+        throw .invalidArgument(
+          "the batch has no '\(info.name)'; the step needs "
+            + batch.map { "'\($0.name)'" }.joined(separator: ", "))
+      }
+      inputs.append(.tensor(value))
+    }
+    if isRandom { inputs.append(.tensor(try Tensor(scalar: seed))) }
+    for tensor in weights { inputs.append(.tensor(tensor)) }
+    return try session.run(inOrder: inputs, into: targets)
+  }
+}

@@ -1,0 +1,74 @@
+import Base
+
+/// One step of training.
+public struct StepReport: Sendable {
+  /// Updates of the parameters so far, this one included.
+  public let step: Int
+  public let epoch: Int
+  /// The place of the batch in its epoch.
+  public let batch: Int
+  /// Batches of an epoch, where that is known.
+  public let batchCount: Int?
+  public let loss: Double
+  /// Norm of all gradients together, before clipping.
+  public let gradientNorm: Double
+  public let learningRate: Double
+}
+
+/// One pass over the data.
+public struct EpochReport: Sendable {
+  public let epoch: Int
+  /// Mean over the examples.
+  public let loss: Double
+  /// Figures of the validation data, the first of which is "val_loss".
+  public let validation: [(name: String, value: Double)]
+  public let learningRate: Double
+  /// Mean of the steps.
+  public let gradientNorm: Double
+  public let seconds: Double
+  /// Whether the monitored figure is the best so far.
+  public let isBest: Bool
+}
+
+/// What happens while a model is trained, as it happens.
+public enum TrainingEvent: Sendable {
+  case step(StepReport)
+  case epoch(EpochReport)
+  /// Something that deserves a look, in plain words.
+  case warning(String)
+  /// A checkpoint was written.
+  case checkpoint(path: String)
+}
+
+/// How and how long a model is fitted.
+public struct FitOptions: Sendable {
+  /// Passes over the data in all, those before a checkpoint included.
+  public var epochs = 1
+  public var validation: (any BatchSource)?
+  /// The figure that says which epoch is best: "val_loss", a metric, or "loss"; nil: "val_loss" with
+  /// validation data, else "loss".
+  public var monitor: String?
+  /// Epochs without a better figure after which training ends; nil: it does not end early.
+  public var patience: Int?
+  /// What counts as better must differ by more than this.
+  public var minimumDelta = 0.0
+  /// Whether the weights of the best epoch are taken at the end; needs validation data.
+  public var restoresBest = true
+  /// Where checkpoints go.
+  public var checkpointPath: String?
+  /// Updates between checkpoints beside those at the end of each epoch; 0: none.
+  public var checkpointInterval = 0
+  /// Updates between looks at single gradients, for warnings; 0: none.
+  public var gradientReportInterval = 200
+
+  public init() {}
+}
+
+/// What a fit came to.
+public struct History: Sendable {
+  public enum End: String, Sendable {
+    case finished, early, stopped
+  }
+  public internal(set) var epochs: [EpochReport] = []
+  public internal(set) var end = End.finished
+}
