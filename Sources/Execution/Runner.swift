@@ -57,7 +57,9 @@ extension Program {
         throw .shapeMismatch(
           "output '\(outputNames[index])' is \(TensorType(made)), its memory \(TensorType(target))")
       }
-      if made.base != target.base { target.base.copyMemory(from: made.base, byteCount: made.byteCount) }
+      if made.base != target.base {
+        target.base.copyMemory(from: made.base, byteCount: made.byteCount)
+      }
       results[index] = .tensor(target)
     }
     return results

@@ -31,7 +31,9 @@ public final class ArraySource: BatchSource {
   /// - Throws: `.invalidArgument` for no rows, or arrays whose first extents differ.
   public init(_ arrays: [String: Tensor], _ options: Options = Options()) throws(StackLensError) {
     let sorted = arrays.sorted { $0.key < $1.key }
-    guard let first = sorted.first else { throw .invalidArgument("there are no arrays to train on") }
+    guard let first = sorted.first else {
+      throw .invalidArgument("there are no arrays to train on")
+    }
     guard options.batchSize > 0 else {
       throw .invalidArgument("batch_size is \(options.batchSize), expected at least 1")
     }

@@ -59,10 +59,12 @@ public struct GradientReport: Sendable {
     warn("the gradient holds NaN or infinity; lower the learning rate or clip gradients") {
       $0.nonFiniteCount > 0
     }
-    warn("the gradient is 0 everywhere: nothing here learns (dead units, or cut off from the loss)") {
+    warn("the gradient is 0 everywhere: nothing here learns (dead units, or cut off from the loss)")
+    {
       $0.nonFiniteCount == 0 && $0.gradientNorm == 0
     }
-    warn("the gradient has all but vanished; try normalisation layers, residuals or another start") {
+    warn("the gradient has all but vanished; try normalisation layers, residuals or another start")
+    {
       $0.gradientNorm > 0 && $0.gradientNorm < top * Self.vanishing
     }
     warn("the gradient explodes; clip gradients (clip_norm) or lower the learning rate") {

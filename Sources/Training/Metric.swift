@@ -66,7 +66,8 @@ struct MetricSums {
     let scores = try output.doubles()
     let labels = try target.doubles()
     let classes = output.count == target.count ? 1 : output.rank > 1 ? output.shape.dims[1] : 0
-    guard classes > 0, output.count == target.count * classes, classes > 1 || output.count > 0 else {
+    guard classes > 0, output.count == target.count * classes, classes > 1 || output.count > 0
+    else {
       throw .shapeMismatch(
         "class metrics compare outputs [B, C, …] with targets [B, …], found \(output.shape) and "
           + "\(target.shape)")
@@ -116,7 +117,8 @@ struct MetricSums {
     case .precision: return mean { hits, predicted, _ in Double(hits) / Double(max(predicted, 1)) }
     case .recall: return mean { hits, _, actual in Double(hits) / Double(max(actual, 1)) }
     case .f1:
-      return mean { hits, predicted, actual in 2 * Double(hits) / Double(max(predicted + actual, 1)) }
+      return mean { hits, predicted, actual in 2 * Double(hits) / Double(max(predicted + actual, 1))
+      }
     case .mae: return absolute / count
     case .mse: return squares / count
     case .r2: return 1 - squares / (targetSquares - targetSum * targetSum / count)

@@ -65,7 +65,8 @@ extension Trainer {
     }
     let seed = state["seed"]?.stringValue ?? ""
     guard seed == String(options.seed) else {
-      throw .invalidArgument("it was written with the seed \(seed), the trainer has \(options.seed)")
+      throw .invalidArgument(
+        "it was written with the seed \(seed), the trainer has \(options.seed)")
     }
     var resumed = options.schedule
     try resumed.restore(state["schedule"] ?? .null)

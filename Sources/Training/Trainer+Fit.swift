@@ -135,7 +135,9 @@ private struct Fit {
     let loss = progress.lossSum / Double(progress.examples)
     var validation: [(name: String, value: Double)] = []
     if let data = options.validation {
-      validation = try trainer.evaluate(data).map { ($0.name == "loss" ? "val_loss" : $0.name, $0.value) }
+      validation = try trainer.evaluate(data).map {
+        ($0.name == "loss" ? "val_loss" : $0.name, $0.value)
+      }
     }
     let (figure, isBetterUp) = try monitored(loss, validation)
     let isBest = isBetter(figure, than: progress.bestFigure, up: isBetterUp)

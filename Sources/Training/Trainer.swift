@@ -291,7 +291,8 @@ public final class Trainer: @unchecked Sendable {  // every entry goes through `
         let rows = batch.rowCount
         loss += Double(try outputs[0].tensor().elements(as: Float.self)[0]) * Double(rows)
         count += rows
-        if !options.metrics.isEmpty, let name = options.loss.targets.first, let target = batch[name],
+        if !options.metrics.isEmpty, let name = options.loss.targets.first,
+          let target = batch[name],
           outputs.count > 1
         {
           try sums.add(try outputs[1].tensor(), target)

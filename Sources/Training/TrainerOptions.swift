@@ -39,18 +39,22 @@ public struct TrainerOptions: Sendable {
   package init(_ json: JSON) throws(StackLensError) {
     var options = try OptionReader(json, of: "the trainer")
     guard let loss = options.json("loss") else {
-      throw .invalidArgument("the trainer needs a \"loss\"; losses are \(Loss.names.joined(separator: ", "))")
+      throw .invalidArgument(
+        "the trainer needs a \"loss\"; losses are \(Loss.names.joined(separator: ", "))")
     }
     self.loss = try LossPlan(loss)
     let rate = try options.number("learning_rate", in: 0...1e6)
     optimizer = try Self.optimizer(options.json("optimizer") ?? .string("adamw"), rate: rate)
     schedule = try Self.schedule(options.json("schedule"))
-    clipNorm = try options.number("clip_norm", in: .leastNonzeroMagnitude ... .greatestFiniteMagnitude)
+    clipNorm = try options.number(
+      "clip_norm", in: .leastNonzeroMagnitude ... .greatestFiniteMagnitude)
     clipValue = try options.number(
       "clip_value", in: .leastNonzeroMagnitude ... .greatestFiniteMagnitude)
     accumulation = try options.integer("accumulation", default: 1, in: 1...1_000_000)
     if let average = options.json("ema") {
-      let decay: JSON = average.numberValue == nil ? average
+      let decay: JSON =
+        average.numberValue == nil
+        ? average
         : .object(JSONObject([.init(key: "decay", value: average)]))
       self.average = try WeightAverage(options: decay)
     }

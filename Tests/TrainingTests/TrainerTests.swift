@@ -9,7 +9,8 @@ import Testing
 struct TrainerTests {
   private static let rows = 96
 
-  private func data(_ change: (inout ArraySource.Options) -> Void = { _ in }) throws -> ArraySource {
+  private func data(_ change: (inout ArraySource.Options) -> Void = { _ in }) throws -> ArraySource
+  {
     let x = try normal([Self.rows, 8], seed: 10)
     var options = ArraySource.Options()
     options.batchSize = 20
@@ -47,7 +48,8 @@ struct TrainerTests {
     let trainer = try trainer(
       perceptron(normalizes: true, drops: true),
       #"{"loss": "cross_entropy", "learning_rate": 0.01, "metrics": ["accuracy", "f1"]}"#)
-    let history = try trainer.fit(data(), fit(60) { $0.validation = try? data { $0.isShuffled = false } })
+    let history = try trainer.fit(
+      data(), fit(60) { $0.validation = try? data { $0.isShuffled = false } })
     let first = try #require(history.epochs.first)
     let last = try #require(history.epochs.last)
     #expect(history.epochs.count == 60)
@@ -209,7 +211,9 @@ struct TrainerTests {
     #expect(throws: StackLensError.self) {
       try ArraySource(["x": Tensor(zeros: .float32, Shape([0, 8]))])
     }
-    #expect(throws: StackLensError.self) { try ArraySource(["x": good, "target": Tensor([Int64(1)])]) }
+    #expect(throws: StackLensError.self) {
+      try ArraySource(["x": good, "target": Tensor([Int64(1)])])
+    }
   }
 
   @Test func stopsEarlyAndTakesTheBestWeights() throws {

@@ -36,7 +36,11 @@ func perceptron(
     graph.constant(name, try Tensor([Float](repeating: value, count: hidden)))
   }
   var h = graph.add(
-    "Gemm", [x, try parameter("first.weight", [hidden, width], 1), try parameter("first.bias", [hidden], 2)],
+    "Gemm",
+    [
+      x, try parameter("first.weight", [hidden, width], 1),
+      try parameter("first.bias", [hidden], 2),
+    ],
     ["transB": .int(1)])
   if normalizes {
     h = graph.add(
@@ -50,7 +54,10 @@ func perceptron(
   if drops { h = graph.add("Dropout", [h, try graph.scalar("ratio", 0.25)]) }
   let y = graph.add(
     "Gemm",
-    [h, try parameter("second.weight", [classes, hidden], 3), try parameter("second.bias", [classes], 4)],
+    [
+      h, try parameter("second.weight", [classes, hidden], 3),
+      try parameter("second.bias", [classes], 4),
+    ],
     ["transB": .int(1)])
   graph.output(y, "y", .float32, [.named("batch"), .fixed(classes)])
   return Model(graph: graph.graph)

@@ -18,6 +18,7 @@
 #include "slk_gemm_nbits.h"
 #include "slk_gradients.h"
 #include "slk_move.h"
+#include "slk_optimizers.h"
 #include "slk_quantise.h"
 #include "slk_recurrent.h"
 #include "slk_rows.h"

@@ -1,3 +1,6 @@
 extension OperatorTable {
-  static let loss: [OperatorDefinition] = [.negativeLogLikelihoodLoss, .softmaxCrossEntropyLoss]
+  static let loss: [OperatorDefinition] = [
+    .crfDecode, .crfLoss, .crfLossGradient, .crfMarginals, .ctcLoss, .ctcLossGradient, .matchShape,
+    .negativeLogLikelihoodLoss, .softmaxCrossEntropyLoss,
+  ]
 }
