@@ -15,7 +15,7 @@ struct EvaluationGraph {
   init(
     _ model: Model, weights: [String], loss: LossPlan, targets: [String: ElementType]?
   ) throws(StackLensError) {
-    let source = try model.graph.withoutCompositions()
+    let source = try model.graph.withoutCompositions().inInferenceMode()
     var graph = source
     if let targets {
       try loss.add(to: &graph, targets: targets)

@@ -30,6 +30,7 @@ struct TrainingMode {
       }
       return name
     }
+    let read = source.readNames
     var salt: Int64 = 0
     var added: [Initializer] = []
     var replaced: [Int: [Node]] = [:]
@@ -47,7 +48,7 @@ struct TrainingMode {
           statistics.removeAll { $0.name == name }
           statistics.append((name, node.outputs[place + 1]))
         }
-      } else if node.domain.isEmpty, node.opType == "Dropout", node.makesNoMask {
+      } else if node.isDropout, node.readOutputs(read) <= 1 {
         salt += 1
         var ratio = node.inputs.count > 1 ? node.inputs[1] : ""
         if ratio.isEmpty {
@@ -86,8 +87,37 @@ struct TrainingMode {
   }
 }
 
+extension Graph {
+  /// The graph whose layers behave as in use: what a file that was written for training has in training
+  /// mode is turned back.
+  func inInferenceMode() throws(StackLensError) -> Graph {
+    var graph = self
+    let read = readNames
+    for (index, node) in nodes.enumerated() where node.readOutputs(read) <= 1 {
+      if node.isBatchNormalization {
+        graph.nodes[index].attributes["training_mode"] = .int(0)
+        graph.nodes[index].outputs = Array(node.outputs.prefix(1))
+      } else if node.isDropout {
+        graph.nodes[index].inputs = Array(node.inputs.prefix(2))
+        graph.nodes[index].outputs = Array(node.outputs.prefix(1))
+      }
+    }
+    return graph
+  }
+
+  /// Everything that a node or the caller reads.
+  fileprivate var readNames: Set<String> {
+    Set(nodes.flatMap(\.reads)).union(outputs.map(\.name))
+  }
+}
+
 extension Node {
-  fileprivate var makesNoMask: Bool { outputs.dropFirst().allSatisfy(\.isEmpty) }
+  fileprivate var isDropout: Bool { domain.isEmpty && opType == "Dropout" }
+
+  /// How many of the first outputs anybody reads.
+  fileprivate func readOutputs(_ read: Set<String>) -> Int {
+    (outputs.lastIndex { read.contains($0) } ?? -1) + 1
+  }
 }
 
 /// A node that draws float32 numbers of the standard's two distributions, where it has no seed of its

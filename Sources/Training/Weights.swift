@@ -50,7 +50,7 @@ final class Weights {
     update(statistics: snapshot.statistics)
   }
 
-  /// The model with copies of these numbers in the place of its own.
+  /// The model as it is used, with copies of these numbers in the place of its own.
   /// - Parameter values: other values of the parameters than the current ones.
   func model(
     _ model: Model, values other: FlatBuffer? = nil
@@ -59,6 +59,7 @@ final class Weights {
     for span in space.spans { found[span.name] = (other ?? values).tensor(span) }
     for (name, tensor) in statistics { found[name] = tensor }
     var model = model
+    model.graph = try model.graph.inInferenceMode()
     for index in model.graph.initializers.indices {
       guard let tensor = found[model.graph.initializers[index].name] else { continue }
       model.graph.initializers[index].tensor = try tensor.copied()

@@ -184,6 +184,24 @@ struct TrainerTests {
     #expect(y.shape.dims == [3, 3])
   }
 
+  @Test func aFileInTrainingModeIsUsedInInferenceMode() throws {
+    var model = try perceptron(normalizes: true)
+    let norm = try #require(model.graph.nodes.firstIndex { $0.opType == "BatchNormalization" })
+    model.graph.nodes[norm].attributes["training_mode"] = .int(1)
+    model.graph.nodes[norm].outputs += ["mean now", "variance now"]
+    let trainer = try TrainingTests.trainer(model, #"{"loss": "cross_entropy"}"#)
+    try trainer.fit(data(), fit(2))
+    let other = try TrainingTests.trainer(
+      perceptron(normalizes: true), #"{"loss": "cross_entropy"}"#)
+    try other.fit(data(), fit(2))
+    #expect(trainer.bits == other.bits)
+    let node = try trainer.model().graph.nodes[norm]
+    #expect(node.outputs.count == 1)
+    let x = try normal([1, 8], seed: 5)
+    let y = try trainer.predict(["x": x])[0].tensor().elements(as: Float.self)
+    #expect(try other.predict(["x": x])[0].tensor().elements(as: Float.self) == y)
+  }
+
   @Test func badDataIsNamedAndNothingIsLost() throws {
     let trainer = try trainer(perceptron(), #"{"loss": "cross_entropy"}"#)
     try trainer.fit(data(), fit(1))
