@@ -25,7 +25,7 @@ struct TrainingGraph {
     _ model: Model, loss: LossPlan, targets: [String: ElementType],
     isFrozen: (String) -> Bool, segments: Int = 1
   ) throws(StackLensError) {
-    let source = try model.graph.withoutCompositions()
+    let source = try model.graph.withoutCompositions().unrolled()
     var mode = try TrainingMode(source, isFrozen: isFrozen)
     try loss.add(to: &mode.graph, targets: targets)
     let trainable = model.parameters.filter { !isFrozen($0.name) }
