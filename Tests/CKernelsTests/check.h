@@ -61,5 +61,6 @@ void test_elementwise(void);
 void test_rows(void);
 void test_attention(void);
 void test_move(void);
+void test_optimizers(void);
 
 #endif

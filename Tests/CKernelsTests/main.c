@@ -20,6 +20,7 @@ int main(void) {
   test_rows();
   test_attention();
   test_move();
+  test_optimizers();
   printf("%d failures\n", failure_count);
   return failure_count != 0;
 }
