@@ -77,7 +77,8 @@ let package = Package(
       exclude: ["Golden"]),
     .testTarget(
       name: "TrainingTests",
-      dependencies: ["Training", "Layers", "Execution", "Exchange", "Operators", "TestSupport"]),
+      dependencies: ["Training", "Layers", "Execution", "Exchange", "Operators", "TestSupport"],
+      exclude: ["Golden"]),
     .testTarget(
       name: "InsightTests",
       dependencies: [
