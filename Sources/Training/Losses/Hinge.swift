@@ -69,7 +69,9 @@ struct MultiMargin: LossMethod {
     var sums = try scope.reduce("ReduceSum", loss, 1, keepsAxes: true) - spare
     let classes = scope.apply("Shape", x, ["start": .int(1), "end": .int(2)])
     sums = sums / scope.cast(classes, .float32)
-    if let weights { sums = sums * scope.graph.add("Gather", [try scope.numbers(weights), places]) }
+    if let weights {
+      sums = sums * scope.graph.add("Gather", [try scope.numbers(weights), places])
+    }
     return try scope.total(sums, reduction)
   }
 }

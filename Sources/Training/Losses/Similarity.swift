@@ -117,8 +117,9 @@ struct MultipleNegatives: LossMethod {
     }
     let count = scope.apply("Shape", anchors, ["start": .int(0), "end": .int(1)])
     func picked(_ rows: Edge, among others: Edge) throws(StackLensError) -> Edge {
-      let scores = try scope.graph.matMul(
-        rows, scope.graph.transpose(others, [1, 0])) * scope.number(scale)
+      let scores =
+        try scope.graph.matMul(
+          rows, scope.graph.transpose(others, [1, 0])) * scope.number(scale)
       let zero = scope.graph.constant(try Tensor(scalar: Int64(0)))
       let one = scope.graph.constant(try Tensor(scalar: Int64(1)))
       let end = scope.graph.add("Squeeze", [count, try scope.ints(0)])
