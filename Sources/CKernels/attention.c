@@ -141,3 +141,97 @@ void slk_attention_head(const slk_attention *attention, size_t begin, size_t end
   };
   slk_attend(&view, scratch);
 }
+
+/// Queries of one block on the way back.
+enum { BACK_BLOCK = 64 };
+
+typedef struct {
+  size_t keys, values, key_rows, queries, flow, scores, sums, stride;
+} back_plan;
+
+static back_plan plan_back(size_t key_count, size_t head_size, size_t value_size) {
+  back_plan plan;
+  plan.stride = slk_round_up(key_count, 16);
+  plan.keys = slk_round_up(slk_gemm_f32_packed_bytes(head_size, key_count), 64);
+  plan.values = slk_round_up(slk_gemm_f32_packed_bytes(value_size, key_count), 64);
+  plan.key_rows = slk_round_up(slk_gemm_f32_packed_bytes(key_count, head_size), 64);
+  plan.queries = slk_round_up(slk_gemm_f32_packed_bytes(BACK_BLOCK, head_size), 64);
+  plan.flow = slk_round_up(slk_gemm_f32_packed_bytes(BACK_BLOCK, value_size), 64);
+  plan.scores = BACK_BLOCK * plan.stride * sizeof(float);
+  plan.sums = BACK_BLOCK * sizeof(float);
+  return plan;
+}
+
+size_t slk_attention_gradient_scratch_bytes(size_t key_count, size_t head_size,
+                                            size_t value_size) {
+  const back_plan p = plan_back(key_count, head_size, value_size);
+  return p.keys + p.values + p.key_rows + p.queries + p.flow + 2 * p.scores + p.sums;
+}
+
+/// target (+)= W^T X for the weights W [rows, keys] and X [rows, width] of a block.
+static void add_turned(const float *weights, size_t stride, size_t rows, size_t keys,
+                       const float *x, size_t x_stride, size_t width, void *room, float *target,
+                       size_t target_stride, bool is_first) {
+  const size_t panels = slk_gemm_f32_panel_count(width);
+  slk_gemm_f32_pack(x, rows, width, x_stride, 1, room, 0, panels);
+  slk_epilogue epilogue = slk_epilogue_none();
+  if (!is_first) {
+    epilogue.residual = target, epilogue.residual_first = true;
+    epilogue.residual_row_stride = target_stride, epilogue.residual_column_stride = 1;
+  }
+  slk_gemm_f32_turned(rows, width, weights, stride, 1, room, target, target_stride, &epilogue, 0,
+                      keys, 0, panels);
+}
+
+static void clear_rows(float *x, size_t stride, size_t rows, size_t width) {
+  for (size_t row = 0; row < rows; row++) memset(x + row * stride, 0, width * sizeof *x);
+}
+
+void slk_attend_back(const slk_attention_view *view, const slk_attention_flow *flow,
+                     void *scratch) {
+  const size_t length = view->key_count, size = view->head_size, width = view->value_size;
+  const back_plan plan = plan_back(length, size, width);
+  char *memory = scratch;
+  void *keys = take(&memory, plan.keys), *values = take(&memory, plan.values);
+  void *key_rows = take(&memory, plan.key_rows), *queries = take(&memory, plan.queries);
+  void *flowing = take(&memory, plan.flow);
+  float *scores = take(&memory, plan.scores), *back = take(&memory, plan.scores);
+  float *inverse_sums = take(&memory, plan.sums);
+  if (!length || !view->query_count) {
+    clear_rows(flow->dq, view->q_stride, view->query_count, size);
+    clear_rows(flow->dk, view->k_stride, length, size);
+    clear_rows(flow->dv, view->v_stride, length, width);
+    return;
+  }
+  const size_t key_panels = slk_gemm_f32_panel_count(length);
+  const size_t size_panels = slk_gemm_f32_panel_count(size);
+  slk_gemm_f32_pack(view->k, size, length, 1, view->k_stride, keys, 0, key_panels);
+  slk_gemm_f32_pack(view->v, width, length, 1, view->v_stride, values, 0, key_panels);
+  slk_gemm_f32_pack(view->k, length, size, view->k_stride, 1, key_rows, 0, size_panels);
+  const slk_epilogue none = slk_epilogue_none();
+  for (size_t first = 0; first < view->query_count; first += BACK_BLOCK) {
+    const size_t rows = slk_min(BACK_BLOCK, view->query_count - first);
+    const float *own = view->q + first * view->q_stride;
+    const float *arriving = flow->g + first * view->out_stride;
+    slk_gemm_f32(size, length, own, view->q_stride, keys, scores, plan.stride, &none, 0, rows, 0,
+                 key_panels);
+    slk_gemm_f32(width, length, arriving, view->out_stride, values, back, plan.stride, &none, 0,
+                 rows, 0, key_panels);
+    const slk_score_block block = {
+        .view = view,
+        .scores = scores,
+        .stride = plan.stride,
+        .first = first,
+        .rows = rows,
+        .inverse_sums = inverse_sums,
+    };
+    SLK_DISPATCH(exponentiate, &block);
+    SLK_DISPATCH(weights_back, &block, back);
+    slk_gemm_f32(length, size, back, plan.stride, key_rows, flow->dq + first * view->q_stride,
+                 view->q_stride, &none, 0, rows, 0, size_panels);
+    add_turned(back, plan.stride, rows, length, own, view->q_stride, size, queries, flow->dk,
+               view->k_stride, first == 0);
+    add_turned(scores, plan.stride, rows, length, arriving, view->out_stride, width, flowing,
+               flow->dv, view->v_stride, first == 0);
+  }
+}

@@ -196,3 +196,28 @@ static void SLK_NAME(scale_rows)(float *out, size_t stride, const float *factors
     }
   }
 }
+
+/// From the exponentials of a block and dP = g V^T in `flowing`: the weights in `scores`, and
+/// scale * P (dP - sum(dP P)) in `flowing`.
+static void SLK_NAME(weights_back)(const slk_score_block *block, float *flowing) {
+  const size_t stride = block->stride, length = block->view->key_count;
+  for (size_t row = 0; row < block->rows; row++) {
+    float *weights = block->scores + row * stride, *back = flowing + row * stride;
+    if (block->inverse_sums[row] == 0.0f) {
+      memset(weights, 0, stride * sizeof *weights), memset(back, 0, stride * sizeof *back);
+      continue;
+    }
+    const vf inverse = v_set(block->inverse_sums[row]), scale = v_set(block->view->scale);
+    vf dot = v_set(0.0f);
+    for (size_t at = 0; at < stride; at += SLK_WIDTH) {
+      const vf p = v_load(weights + at) * inverse;
+      v_store(weights + at, p);
+      const size_t left = length > at ? length - at : 0;
+      dot = v_fma(p, v_keep(v_load(back + at), left), dot);
+    }
+    const vf whole = v_set(v_sum(dot));
+    for (size_t at = 0; at < stride; at += SLK_WIDTH) {
+      v_store(back + at, scale * v_load(weights + at) * (v_load(back + at) - whole));
+    }
+  }
+}

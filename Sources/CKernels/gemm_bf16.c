@@ -1,8 +1,8 @@
 // A unit of K is a pair of bfloat16, the lower index in the lower half.
 #include "epilogue.h"
 #include "include/slk_gemm.h"
+#include "include/slk_move.h"
 #include "panels.h"
-#include "transpose.h"
 
 #define SLK_TEMPLATE "gemm_bf16.inc.h"
 #define SLK_AVX512_EXTRA ",avx512bf16"
@@ -40,8 +40,7 @@ static void pack_block(const float *column, size_t count, size_t width, size_t r
     slk_bf16_from_f32(row_stride == 1 ? source : gathered, halves + j * BLOCK, count);
     if (count % 2) halves[j * BLOCK + count] = 0;
   }
-  slk_transpose((const uint32_t *)(const void *)halves, BLOCK / 2, slk_divide_up(count, 2), width,
-                out, stored);
+  slk_transpose(halves, BLOCK / 2, out, stored, width, slk_divide_up(count, 2), sizeof *out);
 }
 
 void slk_gemm_bf16_pack(const float *b, size_t k, size_t n, size_t row_stride,
@@ -72,6 +71,43 @@ void slk_gemm_bf16(size_t k, size_t n, const uint16_t *a, size_t lda, const void
                       panel_end);
 #else
   (void)k, (void)n, (void)a, (void)lda, (void)packed, (void)c, (void)ldc, (void)epilogue;
+  (void)row_begin, (void)row_end, (void)panel_begin, (void)panel_end;
+#endif
+}
+
+void slk_gemm_bf16_pack_turned(const float *a, size_t k, size_t stride, void *packed,
+                               size_t row_begin, size_t row_end) {
+  enum { chunk = 64 };
+  const size_t tile = slk_gemm_tile_rows(), units = slk_divide_up(k, 2);
+  __attribute__((aligned(64))) uint16_t low[chunk], high[chunk] = {0};
+  for (size_t row = row_begin; row < row_end; row += chunk) {
+    const size_t rows = slk_min(chunk, row_end - row);
+    for (size_t unit = 0; unit < units; unit++) {
+      const float *source = a + 2 * unit * stride + row;
+      slk_bf16_from_f32(source, low, rows);
+      if (2 * unit + 1 < k) {
+        slk_bf16_from_f32(source + stride, high, rows);
+      } else {
+        memset(high, 0, sizeof high);
+      }
+      for (size_t first = 0; first < rows; first += tile) {
+        uint32_t *out = (uint32_t *)packed + (row + first) * units + unit * tile;
+        const size_t end = slk_min(first + tile, rows);
+        for (size_t j = first; j < end; j++) out[j - first] = low[j] | (uint32_t)high[j] << 16;
+      }
+    }
+  }
+}
+
+void slk_gemm_bf16_turned(size_t k, size_t n, const void *packed_a, const void *packed, float *c,
+                          size_t ldc, const slk_epilogue *epilogue, size_t row_begin,
+                          size_t row_end, size_t panel_begin, size_t panel_end) {
+#if defined(__x86_64__)
+  product_turned_avx512(slk_divide_up(k, 2), n, packed_a, slk_gemm_tile_rows(),
+                        slk_divide_up(k, 2), (const uint32_t *)packed, c, ldc, epilogue, row_begin,
+                        row_end, panel_begin, panel_end);
+#else
+  (void)k, (void)n, (void)packed_a, (void)packed, (void)c, (void)ldc, (void)epilogue;
   (void)row_begin, (void)row_end, (void)panel_begin, (void)panel_end;
 #endif
 }

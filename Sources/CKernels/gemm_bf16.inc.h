@@ -10,9 +10,15 @@
 #define SLK_OUT float
 #define SLK_PRODUCT_C void
 #define SLK_EPILOGUE slk_epilogue
-#define SLK_IS_PLAIN slk_epilogue_is_plain
+#define SLK_IS_PLAIN slk_epilogue_is_light
 #define SLK_FINISH SLK_NAME(slk_finish)
 #include "gemm_tile.inc.h"
+#include "gemm_store.inc.h"
 #include "gemm_loop.inc.h"
+#undef SLK_TILE_ROWS
+#undef SLK_TILE_VECTORS
+#undef SLK_TILE
+#define SLK_TILE turned
+#include "gemm_turned.inc.h"
 #include "gemm_end.inc.h"
 #endif

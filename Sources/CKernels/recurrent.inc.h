@@ -38,90 +38,108 @@ SLK_INLINE void SLK_NAME(fetch_state)(size_t size, const float *h) {
   for (size_t k = 0; k < size; k += 64 / sizeof(float)) __builtin_prefetch(h + k, 0, 3);
 }
 
-SLK_INLINE void SLK_NAME(lstm_tile)(const int rows, size_t size, size_t unit, const float *h,
-                                    size_t h_stride, const float *w, const float *sums,
-                                    size_t sums_stride, float *c, float *out, size_t out_stride) {
-  const size_t left = size - unit;
+/// Rows of a step from `row` on, at unit `unit`.
+typedef struct {
+  const float *h, *sums, *inner;
+  float *c, *out, *kept;
+} SLK_NAME(step_place);
+
+SLK_INLINE SLK_NAME(step_place) SLK_NAME(place_of)(const slk_recurrent_step *s, size_t row,
+                                                   size_t unit) {
+  return (SLK_NAME(step_place)){
+      .h = s->h + row * s->h_stride,
+      .sums = s->sums + row * s->sums_stride + unit,
+      .inner = s->inner ? s->inner + unit : NULL,
+      .c = s->c ? s->c + row * s->size + unit : NULL,
+      .out = s->out + row * s->out_stride + unit,
+      .kept = s->kept ? s->kept + row * s->kept_stride + unit : NULL,
+  };
+}
+
+SLK_INLINE void SLK_NAME(lstm_tile)(const int rows, const slk_recurrent_step *s, size_t row,
+                                    size_t unit, const float *w) {
+  const size_t size = s->size, left = size - unit;
+  const SLK_NAME(step_place) at = SLK_NAME(place_of)(s, row, unit);
   vf gate[SLK_STEP_ROWS][SLK_LSTM_GATES];
-  SLK_NAME(fetch_sums)(rows, SLK_LSTM_GATES, size, unit, sums, sums_stride);
+  SLK_NAME(fetch_sums)(rows, SLK_LSTM_GATES, size, unit, at.sums - unit, s->sums_stride);
   SLK_UNROLL for (int i = 0; i < rows; i++) {
     SLK_UNROLL for (int g = 0; g < SLK_LSTM_GATES; g++) {
-      gate[i][g] = v_load_n(sums + (size_t)i * sums_stride + (size_t)g * size + unit, left);
+      gate[i][g] = v_load_n(at.sums + (size_t)i * s->sums_stride + (size_t)g * size, left);
     }
   }
-  SLK_NAME(step_product)(rows, SLK_LSTM_GATES, size, h, h_stride, w, gate);
+  SLK_NAME(step_product)(rows, SLK_LSTM_GATES, size, at.h, s->h_stride, w, gate);
   SLK_UNROLL for (int i = 0; i < rows; i++) {
-    float *memory = c + (size_t)i * size + unit;
-    const vf kept = v_sigmoid(gate[i][2]) * v_load_n(memory, left);
-    const vf now = v_fma(v_sigmoid(gate[i][0]), v_tanh(gate[i][3]), kept);
+    float *memory = at.c + (size_t)i * size;
+    const vf forget = v_sigmoid(gate[i][2]), input = v_sigmoid(gate[i][0]);
+    const vf candidate = v_tanh(gate[i][3]), output = v_sigmoid(gate[i][1]);
+    const vf now = v_fma(input, candidate, forget * v_load_n(memory, left));
+    const vf shown = output * v_tanh(now);
     v_store_n(memory, now, left);
-    v_store_n(out + (size_t)i * out_stride + unit, v_sigmoid(gate[i][1]) * v_tanh(now), left);
+    v_store_n(at.out + (size_t)i * s->out_stride, shown, left);
+    if (!at.kept) continue;
+    const vf kept[6] = {input, output, forget, candidate, now, shown};
+    float *place = at.kept + (size_t)i * s->kept_stride;
+    SLK_UNROLL for (int g = 0; g < 6; g++) v_store_n(place + (size_t)g * size, kept[g], left);
   }
 }
 
-SLK_INLINE void SLK_NAME(gru_tile)(const int rows, size_t size, size_t unit, const float *h,
-                                   size_t h_stride, const float *w, const float *sums,
-                                   size_t sums_stride, const float *inner, float *out,
-                                   size_t out_stride) {
-  const size_t left = size - unit;
+SLK_INLINE void SLK_NAME(gru_tile)(const int rows, const slk_recurrent_step *s, size_t row,
+                                   size_t unit, const float *w) {
+  const size_t size = s->size, left = size - unit;
+  const SLK_NAME(step_place) at = SLK_NAME(place_of)(s, row, unit);
   vf gate[SLK_STEP_ROWS][SLK_LSTM_GATES];
-  SLK_NAME(fetch_sums)(rows, SLK_GRU_GATES, size, unit, sums, sums_stride);
+  SLK_NAME(fetch_sums)(rows, SLK_GRU_GATES, size, unit, at.sums - unit, s->sums_stride);
   SLK_UNROLL for (int i = 0; i < rows; i++) {
-    const float *row = sums + (size_t)i * sums_stride + unit;
-    gate[i][0] = v_load_n(row, left);
-    gate[i][1] = v_load_n(row + size, left);
-    gate[i][2] = v_load_n(inner + unit, left);
+    const float *own = at.sums + (size_t)i * s->sums_stride;
+    gate[i][0] = v_load_n(own, left);
+    gate[i][1] = v_load_n(own + size, left);
+    gate[i][2] = v_load_n(at.inner, left);
   }
-  SLK_NAME(step_product)(rows, SLK_GRU_GATES, size, h, h_stride, w, gate);
+  SLK_NAME(step_product)(rows, SLK_GRU_GATES, size, at.h, s->h_stride, w, gate);
   SLK_UNROLL for (int i = 0; i < rows; i++) {
-    const vf own = v_load_n(sums + (size_t)i * sums_stride + 2 * size + unit, left);
-    const vf candidate = v_tanh(v_fma(v_sigmoid(gate[i][1]), gate[i][2], own));
-    const vf update = v_sigmoid(gate[i][0]);
-    const vf before = v_load_n(h + (size_t)i * h_stride + unit, left);
-    const vf kept = update * before;
-    v_store_n(out + (size_t)i * out_stride + unit, v_fma(1.0f - update, candidate, kept), left);
+    const vf own = v_load_n(at.sums + (size_t)i * s->sums_stride + 2 * size, left);
+    const vf reset = v_sigmoid(gate[i][1]), update = v_sigmoid(gate[i][0]);
+    const vf candidate = v_tanh(v_fma(reset, gate[i][2], own));
+    const vf before = v_load_n(at.h + (size_t)i * s->h_stride + unit, left);
+    const vf now = v_fma(1.0f - update, candidate, update * before);
+    v_store_n(at.out + (size_t)i * s->out_stride, now, left);
+    if (!at.kept) continue;
+    const vf kept[5] = {update, reset, candidate, gate[i][2], now};
+    float *place = at.kept + (size_t)i * s->kept_stride;
+    SLK_UNROLL for (int g = 0; g < 5; g++) v_store_n(place + (size_t)g * size, kept[g], left);
   }
 }
 
-static void SLK_NAME(lstm_step)(size_t size, const float *h, size_t h_stride, const float *packed,
-                                const float *sums, size_t sums_stride, float *c, float *out,
-                                size_t out_stride, size_t rows, size_t block_begin,
+SLK_INLINE void SLK_NAME(step_tile)(const int gates, const int rows, const slk_recurrent_step *s,
+                                    size_t row, size_t unit, const float *w) {
+  if (gates == SLK_LSTM_GATES) {
+    SLK_NAME(lstm_tile)(rows, s, row, unit, w);
+  } else {
+    SLK_NAME(gru_tile)(rows, s, row, unit, w);
+  }
+}
+
+SLK_INLINE void SLK_NAME(walk_blocks)(const int gates, const slk_recurrent_step *s,
+                                      size_t block_begin, size_t block_end) {
+  if (s->rows == 1) SLK_NAME(fetch_state)(s->size, s->h);
+  for (size_t block = block_begin; block < block_end; block++) {
+    const size_t unit = block * SLK_WIDTH;
+    const float *w = (const float *)s->packed + unit * (size_t)gates * s->size;
+    size_t row = 0;
+    for (; row + SLK_STEP_ROWS <= s->rows; row += SLK_STEP_ROWS) {
+      SLK_NAME(step_tile)(gates, SLK_STEP_ROWS, s, row, unit, w);
+    }
+    for (; row < s->rows; row++) SLK_NAME(step_tile)(gates, 1, s, row, unit, w);
+  }
+}
+
+static void SLK_NAME(lstm_step)(const slk_recurrent_step *step, size_t block_begin,
                                 size_t block_end) {
-  if (rows == 1) SLK_NAME(fetch_state)(size, h);
-  for (size_t block = block_begin; block < block_end; block++) {
-    const float *w = packed + block * SLK_WIDTH * SLK_LSTM_GATES * size;
-    size_t row = 0;
-    for (; row + SLK_STEP_ROWS <= rows; row += SLK_STEP_ROWS) {
-      SLK_NAME(lstm_tile)(SLK_STEP_ROWS, size, block * SLK_WIDTH, h + row * h_stride, h_stride, w,
-                          sums + row * sums_stride, sums_stride, c + row * size,
-                          out + row * out_stride, out_stride);
-    }
-    for (; row < rows; row++) {
-      SLK_NAME(lstm_tile)(1, size, block * SLK_WIDTH, h + row * h_stride, h_stride, w,
-                          sums + row * sums_stride, sums_stride, c + row * size,
-                          out + row * out_stride, out_stride);
-    }
-  }
+  SLK_NAME(walk_blocks)(SLK_LSTM_GATES, step, block_begin, block_end);
 }
 
-static void SLK_NAME(gru_step)(size_t size, const float *h, size_t h_stride, const float *packed,
-                               const float *sums, size_t sums_stride, const float *inner,
-                               float *out, size_t out_stride, size_t rows, size_t block_begin,
+static void SLK_NAME(gru_step)(const slk_recurrent_step *step, size_t block_begin,
                                size_t block_end) {
-  if (rows == 1) SLK_NAME(fetch_state)(size, h);
-  for (size_t block = block_begin; block < block_end; block++) {
-    const float *w = packed + block * SLK_WIDTH * SLK_GRU_GATES * size;
-    size_t row = 0;
-    for (; row + SLK_STEP_ROWS <= rows; row += SLK_STEP_ROWS) {
-      SLK_NAME(gru_tile)(SLK_STEP_ROWS, size, block * SLK_WIDTH, h + row * h_stride, h_stride, w,
-                         sums + row * sums_stride, sums_stride, inner, out + row * out_stride,
-                         out_stride);
-    }
-    for (; row < rows; row++) {
-      SLK_NAME(gru_tile)(1, size, block * SLK_WIDTH, h + row * h_stride, h_stride, w,
-                         sums + row * sums_stride, sums_stride, inner, out + row * out_stride,
-                         out_stride);
-    }
-  }
+  SLK_NAME(walk_blocks)(SLK_GRU_GATES, step, block_begin, block_end);
 }
 #undef SLK_STEP_ROWS

@@ -82,22 +82,31 @@ struct Planner {
     }
     if try fold(step, values: values, outputTypes: outputTypes) { return .folded }
     for (slot, type) in zip(step.outputs, outputTypes) where slot >= 0 { types[slot] = type }
-    if step.definition.execution.sharesInput {
-      root[step.outputs[0]] = root[step.inputs[0]]
-      places[step.outputs[0]] = .alias(of: step.inputs[0], outputTypes[0].shape)
-      return .view
-    }
+    if step.definition.execution.sharesInput { return view(step, outputTypes[0]) }
     let prepared = try step.definition.prepare(
       Preparation(
         node: step.node, definition: step.definition, inputs: inputs, outputs: outputTypes,
         constants: values, parallel: context.parallel, packs: context.packs))
+    if prepared.isIdentity, step.outputs[0] >= 0 { return view(step, outputTypes[0]) }
     return .kernel(prepared, outputTypes)
+  }
+
+  /// The output is input 0 under another shape.
+  private mutating func view(_ step: Program.Step, _ type: TensorType) -> Outcome {
+    root[step.outputs[0]] = root[step.inputs[0]]
+    places[step.outputs[0]] = .alias(of: step.inputs[0], type.shape)
+    return .view
   }
 
   /// Runs the step now if all its inputs are known and its outputs are small.
   private mutating func fold(
     _ step: Program.Step, values: [Tensor?], outputTypes: [TensorType]
   ) throws(StackLensError) -> Bool {
+    var values = values
+    for index in step.definition.typeInputs where index < values.count && values[index] == nil {
+      guard let type = types[step.inputs[index]]?.elementType else { continue }
+      values[index] = try Tensor(zeros: type, Shape([0]))
+    }
     let isKnown = zip(step.inputs, values).allSatisfy { $0 < 0 || $1 != nil }
     guard isKnown, step.definition.isDeterministic, step.subgraphs.isEmpty,
       outputTypes.allSatisfy({ $0.shape.count <= Self.foldableCount })

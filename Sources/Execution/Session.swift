@@ -38,7 +38,8 @@ public final class Session: Sendable {
     outputs = model.graph.outputs
     defaults = Set(model.graph.initializers.map(\.name)).intersection(
       model.graph.inputs.map(\.name))
-    let graph = try Transform.optimize(model.graph, level: options.optimizationLevel)
+    var graph = try Transform.optimize(model.graph, level: options.optimizationLevel)
+    if options.roundsProducts { graph = Transform.roundProducts(graph) }
     options.log?(
       .info, "compiled '\(graph.name)': \(model.graph.nodes.count) nodes to \(graph.nodes.count)")
     program = try Program(graph: graph)

@@ -16,6 +16,9 @@ public struct SessionOptions: Sendable {
   public var optimizationLevel = 2
   /// Bytes that one run may take for intermediate values and outputs.
   public var memoryLimit = usableMemoryByteCount / 10 * 8
+  /// Products with weights round both factors to bfloat16, where the processor has such products;
+  /// sums stay float32.
+  package var roundsProducts = false
   /// Record the time of each step for `Session.profile()`.
   public var isProfiling = false
   public var log: (@Sendable (LogLevel, String) -> Void)?

@@ -77,6 +77,8 @@ public struct OperatorDefinition: Sendable {
   /// What is known of the outputs before a run, for operators that make their outputs themselves;
   /// nil: found by running the operator on zeros.
   public let outline: Outline?
+  /// Inputs of which only the types matter.
+  public let typeInputs: Set<Int>
   /// Random or stateful: never folded, never shared between equal nodes.
   public let isDeterministic: Bool
   /// Turns a node written for `opset` into nodes of the newest form. Nil: all forms read alike.
@@ -97,8 +99,8 @@ public struct OperatorDefinition: Sendable {
     outputs: ClosedRange<Int> = 1...1, attributes: [AttributeSpec] = [],
     nameAttributes: [String] = [],
     infer: @escaping Infer, execution: Execution, valueOfTypes: ValueOfTypes? = nil,
-    outline: Outline? = nil, isDeterministic: Bool = true, oldestRead: Int? = nil,
-    lift: Convert? = nil, lower: Convert? = nil, expand: Expand? = nil,
+    outline: Outline? = nil, typeInputs: Set<Int> = [], isDeterministic: Bool = true,
+    oldestRead: Int? = nil, lift: Convert? = nil, lower: Convert? = nil, expand: Expand? = nil,
     gradient: GradientRule? = nil, samples: [Sample] = []
   ) {
     self.name = name
@@ -113,6 +115,7 @@ public struct OperatorDefinition: Sendable {
     self.execution = execution
     self.valueOfTypes = valueOfTypes
     self.outline = outline
+    self.typeInputs = typeInputs
     self.isDeterministic = isDeterministic
     self.lift = lift
     self.lower = lower
@@ -197,10 +200,16 @@ public struct PreparedKernel: Sendable {
   public typealias Body = @Sendable (Invocation) throws(StackLensError) -> Void
   /// Bytes of work space that each run gets, aligned to 64.
   public let scratchByteCount: Int
+  /// Whether the only output is input 0, at most under another shape: who runs the node may share
+  /// the memory and leave the body out.
+  public let isIdentity: Bool
   public let body: Body
 
-  public init(scratchByteCount: Int = 0, _ body: @escaping Body) {
+  public init(
+    scratchByteCount: Int = 0, isIdentity: Bool = false, _ body: @escaping Body
+  ) {
     self.scratchByteCount = scratchByteCount
+    self.isIdentity = isIdentity
     self.body = body
   }
 }

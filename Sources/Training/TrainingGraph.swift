@@ -33,6 +33,10 @@ struct TrainingGraph {
       throw .invalidArgument(
         "nothing to train: the model has \(model.parameters.count) parameters and all are frozen")
     }
+    let changing = Set(trainable.map(\.name) + mode.statistics.map(\.name))
+    mode.graph = try mode.graph.fusedForTraining(
+      keeping: [LossPlan.lossName] + mode.statistics.map(\.next),
+      weights: { changing.contains($0) })
     let types = GraphTypes(of: mode.graph).values
     let back = GraphBuilder("gradients", prefix: "gradients")
     let found = try Differentiation(mode.graph.nodes, into: back, types: { types[$0] })

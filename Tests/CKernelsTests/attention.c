@@ -152,7 +152,75 @@ static void views(void) {
   one_view(&(view_case){40, 40, 16, 16, 0, 0, 0, 0, false});
 }
 
+/// The gradients of one head against the formula in double.
+static void one_gradient(size_t queries, size_t keys, size_t size, size_t width, bool has_bias) {
+  const size_t rows = queries > keys ? queries : keys, stride = size + 3, v_stride = width + 5;
+  float *q = block(rows * stride * 4), *k = block(rows * stride * 4);
+  float *v = block(rows * v_stride * 4), *g = block(rows * v_stride * 4);
+  float *dq = block(rows * stride * 4), *dk = block(rows * stride * 4);
+  float *dv = block(rows * v_stride * 4), *bias = block(keys * 4);
+  fill(q, rows * stride, 1), fill(k, rows * stride, 2), fill(v, rows * v_stride, 3);
+  fill(g, rows * v_stride, 4), fill(bias, keys, 5);
+  const slk_attention_view view = {
+      .q = q, .k = k, .v = v, .q_stride = stride, .k_stride = stride, .v_stride = v_stride,
+      .out_stride = v_stride, .query_count = queries, .key_count = keys, .head_size = size,
+      .value_size = width, .scale = 0.3f, .bias = has_bias ? bias : NULL, .before = SIZE_MAX,
+      .after = SIZE_MAX,
+  };
+  const slk_attention_flow flow = {.g = g, .dq = dq, .dk = dk, .dv = dv};
+  void *scratch = block(slk_attention_gradient_scratch_bytes(keys, size, width));
+  slk_attend_back(&view, &flow, scratch);
+  double *weights = calloc(keys + 1, sizeof *weights), *back = calloc(keys + 1, sizeof *back);
+  double *ek = calloc(keys * size + 1, sizeof *ek), *ev = calloc(keys * width + 1, sizeof *ev);
+  for (size_t i = 0; i < queries; i++) {
+    double sum = 0, dot = 0;
+    for (size_t j = 0; j < keys; j++) {
+      double score = has_bias ? bias[j] : 0;
+      for (size_t d = 0; d < size; d++) {
+        score += 0.3f * (double)q[i * stride + d] * k[j * stride + d];
+      }
+      sum += weights[j] = exp(score);
+    }
+    for (size_t j = 0; j < keys; j++) {
+      weights[j] /= sum, back[j] = 0;
+      for (size_t d = 0; d < width; d++) {
+        back[j] += (double)g[i * v_stride + d] * v[j * v_stride + d];
+        ev[j * width + d] += weights[j] * g[i * v_stride + d];
+      }
+      dot += weights[j] * back[j];
+    }
+    for (size_t d = 0; d < size; d++) {
+      double expected = 0;
+      for (size_t j = 0; j < keys; j++) {
+        const double score = 0.3f * weights[j] * (back[j] - dot);
+        expected += score * k[j * stride + d];
+        ek[j * size + d] += score * q[i * stride + d];
+      }
+      CHECK(fabs(dq[i * stride + d] - expected) < 2e-5, "dq (%zu, %zu): %g, expected %g", i, d,
+            dq[i * stride + d], expected);
+    }
+  }
+  for (size_t j = 0; j < keys; j++) {
+    for (size_t d = 0; d < size; d++) {
+      CHECK(fabs(dk[j * stride + d] - ek[j * size + d]) < 5e-5, "dk (%zu, %zu)", j, d);
+    }
+    for (size_t d = 0; d < width; d++) {
+      CHECK(fabs(dv[j * v_stride + d] - ev[j * width + d]) < 5e-5, "dv (%zu, %zu)", j, d);
+    }
+    CHECK(isnan(dk[j * stride + size]) && isnan(dv[j * v_stride + width]), "wrote beside");
+  }
+  free(q), free(k), free(v), free(g), free(dq), free(dk), free(dv), free(bias), free(scratch);
+  free(weights), free(back), free(ek), free(ev);
+}
+
+static void gradients(void) {
+  one_gradient(3, 5, 4, 7, true), one_gradient(1, 1, 1, 1, false);
+  one_gradient(64, 64, 32, 32, true), one_gradient(150, 77, 33, 20, false);
+  one_gradient(0, 5, 8, 8, false), one_gradient(5, 0, 8, 8, false);
+}
+
 void test_attention(void) {
+  gradients();
   const size_t sizes[] = {32, 64, 7, 48, 1};
   for (size_t length = 1; length <= 70; length++) {
     const unsigned v = (unsigned)length;

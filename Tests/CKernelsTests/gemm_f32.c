@@ -99,7 +99,64 @@ static void same_bits(size_t m, size_t k, size_t n) {
   free(a), free(b), free(bias), free(whole), free(cut), free(packed);
 }
 
+/// The products that read a factor where it lies give the bits of the packed one.
+static void in_place(size_t m, size_t k, size_t n, unsigned variant) {
+  const size_t lda = k + 3, turned_lda = m + 2, ldb = n + 1, b_stride = k + 2, ldc = n + 5;
+  float *a = block(m * lda * 4), *turned = block(k * turned_lda * 4);
+  float *b = block(((k - 1) * ldb + n) * 4), *columns = block(n * b_stride * 4);
+  float *bias = block(n * 4), *residual = block(m * n * 4);
+  float *expected = block(m * ldc * 4), *found = block(m * ldc * 4);
+  fill(a, m * lda, 1), fill(b, (k - 1) * ldb + n, 2), fill(bias, n, 3), fill(residual, m * n, 4);
+  for (size_t i = 0; i < m; i++) {
+    for (size_t l = 0; l < k; l++) turned[l * turned_lda + i] = a[i * lda + l];
+  }
+  for (size_t l = 0; l < k; l++) {
+    for (size_t j = 0; j < n; j++) columns[j * b_stride + l] = b[l * ldb + j];
+  }
+  slk_epilogue e = slk_epilogue_none();
+  if (variant & 1) e.bias = bias;
+  if (variant & 2) e.alpha = 0.75f;
+  if (variant & 4) {
+    e.residual = residual, e.residual_first = true;
+    e.residual_row_stride = n, e.residual_column_stride = 1;
+  }
+  const int32_t activations[] = {0, SLK_UNARY_RELU, SLK_UNARY_GELU_ERF, SLK_UNARY_SILU};
+  e.activation = activations[(variant >> 3) & 3], e.activation_p = 1.0f;
+  const size_t panels = slk_gemm_f32_panel_count(n), tile = slk_gemm_tile_rows();
+  const size_t tiles = (m + tile - 1) / tile;
+  void *packed = block(slk_gemm_f32_packed_bytes(k, n));
+  slk_gemm_f32_pack(b, k, n, ldb, 1, packed, 0, panels);
+  slk_gemm_f32(k, n, a, lda, packed, expected, ldc, &e, 0, m, 0, panels);
+
+  slk_gemm_f32_turned(k, n, turned, turned_lda, 1, packed, found, ldc, &e, 0, m, 0, panels);
+  CHECK(!memcmp(expected, found, m * ldc * 4), "turned %zux%zux%zu variant %u", m, k, n, variant);
+  float *packed_a = block(tiles * tile * k * 4);
+  slk_gemm_f32_pack_turned(turned, k, turned_lda, packed_a, 0, m / 2 / tile * tile);
+  slk_gemm_f32_pack_turned(turned, k, turned_lda, packed_a, m / 2 / tile * tile, m);
+  memset(found, 0xff, m * ldc * 4);
+  slk_gemm_f32_turned(k, n, packed_a, tile, k, packed, found, ldc, &e, 0, m, 0, panels);
+  CHECK(!memcmp(expected, found, m * ldc * 4), "tiles %zux%zux%zu variant %u", m, k, n, variant);
+  if (n >= 16) {
+    memset(found, 0xff, m * ldc * 4);
+    slk_gemm_f32_loose(k, n, a, lda, b, ldb, found, ldc, &e, 0, m, 0, panels);
+    CHECK(!memcmp(expected, found, m * ldc * 4), "loose %zux%zux%zu variant %u", m, k, n, variant);
+  }
+  void *rows = block(slk_gemm_f32_packed_bytes(k, m));
+  float *room = block(slk_gemm_f32_swapped_room(m) * 4);
+  slk_gemm_f32_pack(a, k, m, 1, lda, rows, 0, slk_gemm_f32_panel_count(m));
+  memset(found, 0xff, m * ldc * 4);
+  slk_gemm_f32_swapped(k, m, columns, b_stride, rows, found, ldc, &e, 0, n / 2, room);
+  slk_gemm_f32_swapped(k, m, columns, b_stride, rows, found, ldc, &e, n / 2, n, room);
+  CHECK(!memcmp(expected, found, m * ldc * 4), "swapped %zux%zux%zu variant %u", m, k, n, variant);
+  free(a), free(turned), free(b), free(columns), free(bias), free(residual), free(expected);
+  free(found), free(packed), free(packed_a), free(rows), free(room);
+}
+
 void test_gemm_f32(void) {
+  for (unsigned variant = 0; variant < 32; variant++) {
+    in_place(9, 21, 67, variant), in_place(1 + variant, 40, 16 + variant, variant);
+    in_place(50, 1 + variant, 96, variant), in_place(24, 33, 1 + variant, variant);
+  }
   unsigned variant = 0;
   for (size_t m = 0; m <= 65; m += m < 18 ? 1 : 47) {
     for (size_t n = 0; n <= 65; n++) one_shape(m, 1 + (m * 7 + n * 3) % 65, n, variant++ % 512);

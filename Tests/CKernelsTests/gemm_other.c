@@ -68,9 +68,35 @@ static void test_bf16_conversion(void) {
   }
 }
 
+/// An A that lies by columns gives the bits of the same rows.
+static void turned_bf16(size_t m, size_t k, size_t n) {
+  const size_t stride = m + 3, lda = k + k % 2, tile = slk_gemm_tile_rows();
+  float *columns = block(k * stride * 4), *a = block(m * k * 4), *b = block(k * n * 4);
+  float *expected = block(m * n * 4), *found = block(m * n * 4);
+  fill(columns, k * stride, 1), fill(b, k * n, 2);
+  for (size_t i = 0; i < m; i++) {
+    for (size_t l = 0; l < k; l++) a[i * k + l] = columns[l * stride + i];
+  }
+  uint16_t *rows = block(m * lda * 2);
+  void *tiles = block((m + tile - 1) / tile * tile * lda * 2);
+  void *packed = block(slk_gemm_bf16_packed_bytes(k, n));
+  const size_t panels = slk_gemm_bf16_panel_count(n), cut = m / 2 / tile * tile;
+  const slk_epilogue none = slk_epilogue_none();
+  slk_gemm_bf16_pack(b, k, n, n, 1, packed, 0, panels);
+  slk_bf16_rows(a, m, k, k, rows, lda);
+  slk_gemm_bf16(k, n, rows, lda, packed, expected, n, &none, 0, m, 0, panels);
+  slk_gemm_bf16_pack_turned(columns, k, stride, tiles, 0, cut);
+  slk_gemm_bf16_pack_turned(columns, k, stride, tiles, cut, m);
+  slk_gemm_bf16_turned(k, n, tiles, packed, found, n, &none, 0, m, 0, panels);
+  CHECK(!memcmp(expected, found, m * n * 4), "bf16 turned %zux%zux%zu", m, k, n);
+  free(columns), free(a), free(b), free(expected), free(found), free(rows), free(tiles);
+  free(packed);
+}
+
 void test_gemm_bf16(void) {
   test_bf16_conversion();
   if (!slk_cpu_has_bf16()) return;
+  turned_bf16(1, 1, 1), turned_bf16(70, 33, 53), turned_bf16(130, 64, 96), turned_bf16(9, 7, 200);
   uint32_t state = 6;
   for (size_t trial = 0; trial < 600; trial++) {
     const size_t m = 1 + random_bits(&state) % 20, k = trial % 66, n = random_bits(&state) % 100;

@@ -19,6 +19,7 @@
 #include "slk_gradients.h"
 #include "slk_move.h"
 #include "slk_optimizers.h"
+#include "slk_pooling.h"
 #include "slk_quantise.h"
 #include "slk_recurrent.h"
 #include "slk_rows.h"

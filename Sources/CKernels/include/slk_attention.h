@@ -39,6 +39,20 @@ size_t slk_attention_scratch_bytes(size_t key_count, size_t head_size, size_t va
 
 void slk_attend(const slk_attention_view *view, void *scratch);
 
+/// What flows back through one head: `g` arrives at the output, the others are written. Rows as
+/// many floats apart as those of the view's out, q, k and v.
+typedef struct {
+  const float *g;
+  float *dq, *dk, *dv;
+} slk_attention_flow;
+
+/// Scratch of one call, 64-byte aligned.
+size_t slk_attention_gradient_scratch_bytes(size_t key_count, size_t head_size, size_t value_size);
+
+/// The gradients of a head's queries, keys and values; the weights are computed again, a block of
+/// queries at a time. Of the view, `out`, `softcap` and `bf16` are not used.
+void slk_attend_back(const slk_attention_view *view, const slk_attention_flow *flow, void *scratch);
+
 /// Self-attention over packed sequences of different lengths: all tokens of a batch lie in one
 /// matrix, and a sequence owns the rows [begin, end). Token t of head h begins at
 /// q + t * q_stride + h * head_size, and so for k, v and out.

@@ -50,6 +50,32 @@ void slk_gemm_f32(size_t k, size_t n, const float *a, size_t lda, const void *pa
                   size_t ldc, const slk_epilogue *epilogue, size_t row_begin, size_t row_end,
                   size_t panel_begin, size_t panel_end);
 
+/// The same product where A lies by columns, element (m, k) at a[m * row_step + k * stride] for the
+/// first row m of a tile of slk_gemm_tile_rows() rows, the others beside it: row_step is 1 for a
+/// matrix [k, m] with rows `stride` apart, k with the tile's rows as stride for a packed one.
+void slk_gemm_f32_turned(size_t k, size_t n, const float *a, size_t stride, size_t row_step,
+                         const void *packed, float *c, size_t ldc, const slk_epilogue *epilogue,
+                         size_t row_begin, size_t row_end, size_t panel_begin, size_t panel_end);
+/// Packs the rows [row_begin, row_end) of A, whose element (m, k) lies at a[k * stride + m], for
+/// slk_gemm_f32_turned: the same tiles, one behind the other. row_begin begins a tile, and the room
+/// ends with a whole one.
+void slk_gemm_f32_pack_turned(const float *a, size_t k, size_t stride, float *packed,
+                              size_t row_begin, size_t row_end);
+
+/// The same product where B is read where it lies, by rows `ldb` apart: for few rows of A. k > 0.
+void slk_gemm_f32_loose(size_t k, size_t n, const float *a, size_t lda, const float *b, size_t ldb,
+                        float *c, size_t ldc, const slk_epilogue *epilogue, size_t row_begin,
+                        size_t row_end, size_t panel_begin, size_t panel_end);
+
+/// The columns [column_begin, column_end) of the product of few rows of A with a B that lies by
+/// columns, element (k, n) at b[n * b_stride + k]. `packed_a` is the transpose of A, [k, m], packed
+/// by slk_gemm_f32_pack; `room` holds slk_gemm_f32_swapped_room(m) floats.
+void slk_gemm_f32_swapped(size_t k, size_t m, const float *b, size_t b_stride,
+                          const void *packed_a, float *c, size_t ldc,
+                          const slk_epilogue *epilogue, size_t column_begin, size_t column_end,
+                          float *room);
+size_t slk_gemm_f32_swapped_room(size_t m);
+
 /// bfloat16 products accumulate in float32. Only where slk_cpu_has_bf16() is true.
 /// A is made by slk_bf16_rows: lda is even and at least k, element k is 0 where k is odd.
 size_t slk_gemm_bf16_panel_columns(void);
@@ -62,6 +88,16 @@ void slk_gemm_bf16_pack(const float *b, size_t k, size_t n, size_t row_stride,
 void slk_gemm_bf16(size_t k, size_t n, const uint16_t *a, size_t lda, const void *packed, void *c,
                    size_t ldc, const slk_epilogue *epilogue, size_t row_begin, size_t row_end,
                    size_t panel_begin, size_t panel_end);
+
+/// Rounds and packs the rows [row_begin, row_end) of A, whose element (m, k) lies at
+/// a[k * stride + m], for slk_gemm_bf16_turned: each tile of slk_gemm_tile_rows() rows as pairs of k.
+/// row_begin begins a tile, and the room ends with a whole one of whole pairs.
+void slk_gemm_bf16_pack_turned(const float *a, size_t k, size_t stride, void *packed,
+                               size_t row_begin, size_t row_end);
+/// The product of an A packed so; C is float.
+void slk_gemm_bf16_turned(size_t k, size_t n, const void *packed_a, const void *packed, float *c,
+                          size_t ldc, const slk_epilogue *epilogue, size_t row_begin,
+                          size_t row_end, size_t panel_begin, size_t panel_end);
 
 /// y = bfloat16(x), to nearest even, for rows of k elements; fills the rest of each row of
 /// `y_stride` elements with 0. Works on every tier.

@@ -17,18 +17,30 @@ size_t slk_recurrent_packed_bytes(size_t gates, size_t size);
 /// all gates side by side.
 void slk_recurrent_pack(size_t gates, size_t size, const float *r, void *packed);
 
-/// One step of rows of states, for the units of blocks [block_begin, block_end):
-/// i, o, f = sigmoid(sums + h R), g = tanh(sums + h R), c = f c + i g, out = o tanh(c).
-/// `sums` holds x W + bias with the gates side by side. `h` and `out` must not overlap.
-void slk_lstm_step_f32(size_t size, const float *h, size_t h_stride, const void *packed,
-                       const float *sums, size_t sums_stride, float *c, float *out,
-                       size_t out_stride, size_t rows, size_t block_begin, size_t block_end);
+/// One step of rows of states. `h` and `out` must not overlap.
+typedef struct {
+  size_t size, rows;
+  const float *h;  ///< The states before, rows `h_stride` apart.
+  size_t h_stride;
+  const void *packed;
+  const float *sums;  ///< x W + bias, the gates side by side, rows `sums_stride` apart.
+  size_t sums_stride;
+  float *c;            ///< LSTM: the cell states, changed in place.
+  const float *inner;  ///< GRU: [size], added to h R of the candidate.
+  float *out;          ///< The states after, rows `out_stride` apart.
+  size_t out_stride;
+  /// What gradients need, rows `kept_stride` apart, or NULL: the gates after their activations, then
+  /// c of an LSTM or h R + inner of a GRU's candidate, then the state after.
+  float *kept;
+  size_t kept_stride;
+} slk_recurrent_step;
 
-/// One step of a GRU whose reset gate scales the product:
+/// For the units of blocks [block_begin, block_end):
+/// i, o, f = sigmoid(sums + h R), g = tanh(sums + h R), c = f c + i g, out = o tanh(c).
+void slk_lstm_step_f32(const slk_recurrent_step *step, size_t block_begin, size_t block_end);
+
+/// A GRU whose reset gate scales the product:
 /// z, r = sigmoid(sums + h R), g = tanh(sums + r (h R + inner)), out = (1 - z) g + z h.
-/// `inner` is [size].
-void slk_gru_step_f32(size_t size, const float *h, size_t h_stride, const void *packed,
-                      const float *sums, size_t sums_stride, const float *inner, float *out,
-                      size_t out_stride, size_t rows, size_t block_begin, size_t block_end);
+void slk_gru_step_f32(const slk_recurrent_step *step, size_t block_begin, size_t block_end);
 
 #endif

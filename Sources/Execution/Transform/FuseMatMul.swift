@@ -2,23 +2,18 @@ import Graphs
 import Tensors
 
 extension Transform {
-  /// A product with a constant matrix takes in the bias that is added to it and the activation after
-  /// that: one pass over the result instead of three.
+  /// A product with one matrix takes in the bias that is added to it and the activation after that:
+  /// one pass over the result instead of three.
   static func fuseMatMul(_ graph: Graph) -> Graph {
     rewrite(graph) { index, place in
-      let product = graph.nodes[place]
-      guard product.opType == "MatMul", product.domain.isEmpty,
-        let weight = index.constant(product.inputs[1]), weight.rank == 2,
-        weight.elementType == .float32
-      else { return nil }
-      var last = (index: place, node: product)
+      guard let product = MatrixFactor(graph.nodes[place], index) else { return nil }
+      var last = (index: place, node: graph.nodes[place])
       var removed = [place]
       var bias = ""
-      if let add = index.onlyReader(of: product.outputs[0]), add.node.opType == "Add",
+      if let add = index.onlyReader(of: last.node.outputs[0]), add.node.opType == "Add",
         add.node.domain.isEmpty,
-        let operand = add.node.inputs.first(where: { $0 != product.outputs[0] }),
-        let vector = index.constant(operand), vector.shape.dims == [weight.shape[1]],
-        vector.elementType == .float32
+        let operand = add.node.inputs.first(where: { $0 != last.node.outputs[0] }),
+        index.floatDims(operand) == [product.columns]
       {
         bias = operand
         last = add
@@ -33,11 +28,81 @@ extension Transform {
         removed.append(next.index)
       }
       guard removed.count > 1 else { return nil }
-      let node = Node(
-        "FusedMatMul", inputs: [product.inputs[0], product.inputs[1], bias],
-        outputs: last.node.outputs, attributes: ["activation": .string(activation)],
-        name: product.name, domain: "ai.stacklens")
+      let node = product.fused(bias: bias, activation: activation, outputs: last.node.outputs)
       return Replacement(at: last.index, removed: removed, nodes: [node])
+    }
+  }
+
+  /// A product with one float32 matrix on the right, possibly transposed.
+  private struct MatrixFactor {
+    private let node: Node
+    private let isTransposed: Bool
+    let columns: Int
+    var outputs: [String] { node.outputs }
+
+    init?(_ node: Node, _ index: GraphIndex) {
+      guard node.inputs.count == 2, let right = node.inputs.last,
+        let dims = index.floatDims(right), dims.count == 2
+      else { return nil }
+      func isSet(_ name: String) -> Bool { node.attributes[name]?.isTrue ?? false }
+      switch (node.domain, node.opType) {
+      case ("", "MatMul"): isTransposed = false
+      case ("com.microsoft", "FusedMatMul"):
+        guard !isSet("transA"), !isSet("transBatchA"), !isSet("transBatchB") else { return nil }
+        isTransposed = isSet("transB")
+      default: return nil
+      }
+      self.node = node
+      columns = isTransposed ? dims[0] : dims[1]
+    }
+
+    func fused(
+      bias: String = "", activation: String = "none", residual: String = "", outputs: [String]
+    ) -> Node {
+      var attributes: [String: Attribute] = ["activation": .string(activation)]
+      if isTransposed { attributes["transB"] = .int(1) }
+      if let alpha = node.attributes["alpha"] { attributes["alpha"] = alpha }
+      return Node(
+        "FusedMatMul",
+        inputs: node.inputs + [bias] + (residual.isEmpty ? [] : [residual]), outputs: outputs,
+        attributes: attributes, name: node.name, domain: "ai.stacklens")
+    }
+  }
+
+  /// A sum of products and other values, as gradients of a value with many readers are, becomes a
+  /// chain of products that each take in the sum so far.
+  static func fuseSumOfProducts(_ graph: Graph) -> Graph {
+    rewrite(graph) { index, place in
+      let sum = graph.nodes[place]
+      guard sum.opType == "Sum", sum.domain.isEmpty, sum.inputs.count > 1 else { return nil }
+      var rest: [String] = []
+      var products: [(index: Int, factor: MatrixFactor)] = []
+      for name in sum.inputs {
+        if let made = index.place(of: name), index.onlyReader(of: name)?.index == place,
+          let factor = MatrixFactor(graph.nodes[made], index)
+        {
+          products.append((made, factor))
+        } else {
+          rest.append(name)
+        }
+      }
+      // One product stays as it is where there is nothing else to begin with.
+      if rest.isEmpty { rest = products.removeFirst().factor.outputs }
+      guard !products.isEmpty else { return nil }
+      var nodes: [Node] = []
+      var total = rest[0]
+      if rest.count > 1 {
+        total = sum.outputs[0] + " rest"
+        nodes.append(Node("Sum", inputs: rest, outputs: [total]))
+      }
+      for (_, factor) in products.dropLast() {
+        nodes.append(factor.fused(residual: total, outputs: factor.outputs))
+        total = factor.outputs[0]
+      }
+      if let last = products.last?.factor {
+        nodes.append(last.fused(residual: total, outputs: sum.outputs))
+      }
+      return Replacement(at: place, removed: products.map(\.index) + [place], nodes: nodes)
     }
   }
 
@@ -80,6 +145,15 @@ extension Transform {
     return nil
   }
 
+  /// Whether a node is the normalisation of a value over its last axes, or goes back through it.
+  private static func normalizes(_ name: String, _ node: Node) -> Bool {
+    switch node.opType {
+    case "LayerNormalization": node.inputs[0] == name
+    case "LayerNormalizationGradient": node.inputs[1] == name && node.inputs[0] != name
+    default: false
+    }
+  }
+
   /// A sum with a fused product that has no activation yet goes into the product as its residual.
   ///
   /// Only in front of a LayerNormalization and beside another one's result: there both sides have
@@ -87,9 +161,9 @@ extension Transform {
   static func fuseResidual(_ graph: Graph) -> Graph {
     rewrite(graph) { index, place in
       let add = graph.nodes[place]
-      guard add.opType == "Add", add.domain.isEmpty,
-        let reader = index.onlyReader(of: add.outputs[0]),
-        reader.node.opType == "LayerNormalization", reader.node.inputs[0] == add.outputs[0]
+      let readers = index.readers(of: add.outputs[0])
+      guard add.opType == "Add", add.domain.isEmpty, !readers.isEmpty,
+        readers.allSatisfy({ normalizes(add.outputs[0], $0.node) })
       else { return nil }
       for (side, other) in [(0, 1), (1, 0)] {
         guard let product = fusedProduct(add.inputs[side], index),

@@ -11,6 +11,8 @@ struct GraphIndex {
   private let kept: Set<String>
   /// Declared extents of inputs and inner values.
   private let declared: [String: [Dimension]]
+  /// Extents of float32 inputs that fit no others.
+  private let fixedInputs: [String: [Int]]
 
   init(_ graph: Graph) {
     self.graph = graph
@@ -34,7 +36,28 @@ struct GraphIndex {
       if case .tensor(_, let dims?) = value.type { declared[value.name] = dims }
     }
     self.declared = declared
+    var fixedInputs: [String: [Int]] = [:]
+    for input in graph.inputs {
+      guard case .tensor(.float32, let dims?) = input.type else { continue }
+      let extents = dims.compactMap { dim -> Int? in
+        guard case .fixed(let extent) = dim else { return nil }
+        return extent
+      }
+      if extents.count == dims.count { fixedInputs[input.name] = extents }
+    }
+    self.fixedInputs = fixedInputs
   }
+
+  /// The extents of a float32 constant, or of an input of which they are declared.
+  func floatDims(_ name: String) -> [Int]? {
+    if let constant = constants[name] {
+      return constant.elementType == .float32 ? constant.shape.dims : nil
+    }
+    return fixedInputs[name]
+  }
+
+  /// Where the node that makes a value stands.
+  func place(of name: String) -> Int? { producers[name] }
 
   /// The extent of a value's last axis, where the graph shows it.
   func lastExtent(of name: String, depth: Int = 16) -> Int? {

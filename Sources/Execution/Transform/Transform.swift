@@ -22,7 +22,7 @@ enum Transform {
     graph = removeDeadCode(graph)
     graph = fuseMatMul(graph)
     graph = fuseAttention(graph)
-    graph = fuseResidual(graph)
+    graph = fuseSumOfProducts(fuseResidual(graph))
     graph = fuseByteTables(fuseChannelsLast(moveChannelsLast(graph)))
     return removeDeadCode(graph)
   }

@@ -36,6 +36,36 @@ struct ConvolutionBackward: Sendable {
 }
 
 extension ConvolutionGeometry {
+  /// The convolution that makes the gradient of the input, from the weights that `turn` gives; nil
+  /// where strides leave gaps.
+  fileprivate var turned: ConvolutionGeometry? {
+    var result = swapped
+    for index in axes.indices {
+      let axis = axes[index]
+      let pad = axis.dilation * (axis.kernel - 1) - axis.padBegin
+      guard axis.stride == 1 || axis.output == 1 && axis.input == 1, pad >= 0 else { return nil }
+      result.axes[index].stride = 1
+      result.axes[index].padBegin = pad
+    }
+    return result
+  }
+
+  /// Weights [outputs, inputs, kernel] of each group as [inputs, outputs, kernel], every kernel from
+  /// its end to its beginning.
+  fileprivate func turn(_ w: UnsafePointer<Float>, to target: UnsafeMutablePointer<Float>) {
+    let taps = kernelCount
+    for group in 0..<groupCount {
+      let start = group * outputChannels * inputChannels * taps
+      for output in 0..<outputChannels {
+        for input in 0..<inputChannels {
+          let source = w + (start + (output * inputChannels + input) * taps)
+          let place = target + (start + (input * outputChannels + output) * taps)
+          for tap in 0..<taps { place[taps - 1 - tap] = source[tap] }
+        }
+      }
+    }
+  }
+
   /// The same pairs of elements read the other way: what was made is read.
   var swapped: ConvolutionGeometry {
     var result = self
@@ -96,6 +126,9 @@ extension OperatorDefinition {
         x: try run.input(0).floats, w: try run.input(1).floats, bias: nil, residual: nil,
         y: run.outputs[0].floats)
     }
+    if !backward.isTransposed, let turned = try turnedConvolution(preparation, geometry) {
+      return turned
+    }
     guard backward.isTransposed else {
       let transposed = try PackedConvTranspose(preparation, geometry.swapped, plan: &plan)
       guard let transposed else { return nil }
@@ -108,6 +141,25 @@ extension OperatorDefinition {
       geometry, .none, threadCount: preparation.threadCount, plan: &plan)
     return PreparedKernel(scratchByteCount: plan.byteCount) { (run) throws(StackLensError) in
       convolution.compute(try operands(run), run.scratch, run.parallel)
+    }
+  }
+
+  /// Where no stride leaves gaps: a convolution with the weights turned around.
+  private static func turnedConvolution(
+    _ preparation: Preparation, _ geometry: ConvolutionGeometry
+  ) throws(StackLensError) -> PreparedKernel? {
+    guard let turned = geometry.turned, !turned.isEmpty, turned.termCount > 0 else { return nil }
+    var plan = ScratchPlan()
+    let room = try plan.reserve(preparation.input(1).shape.count, of: Float.self)
+    let convolution = try PackedConvolution(
+      turned, .none, threadCount: preparation.threadCount, plan: &plan)
+    return PreparedKernel(scratchByteCount: plan.byteCount) { (run) throws(StackLensError) in
+      let weights = (run.scratch + room).assumingMemoryBound(to: Float.self)
+      geometry.turn(try run.input(1).floats, to: weights)
+      convolution.compute(
+        ConvolutionOperands(
+          x: try run.input(0).floats, w: UnsafePointer(weights), bias: nil, residual: nil,
+          y: run.outputs[0].floats), run.scratch, run.parallel)
     }
   }
 

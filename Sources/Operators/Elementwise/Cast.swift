@@ -49,7 +49,7 @@ extension OperatorDefinition {
       let type = try context.input(1, oneOf: castTypes).elementType
       return [TensorType(type, try context.input(0, oneOf: castTypes).shape)]
     },
-    execution: .kernels([.reference(prepareCast)]),
+    execution: .kernels([.reference(prepareCast)]), typeInputs: [1],
     lower: { (node, opset, rewriter) throws(StackLensError) in
       if opset < 15 {
         guard let type = rewriter.elementType(of: node.inputs[1]) else {

@@ -75,6 +75,7 @@ extension OperatorDefinition {
         }
       },
     ]),
+    lower: lowered(attentionParts), gradient: .attention,
     samples: [
       Sample(
         [.floats(2, 3, 2, 4), .floats(2, 3, 2, 4), .floats(2, 3, 2, 4), .floats(2, 1, 1, 3)],
@@ -155,7 +156,7 @@ extension OperatorDefinition {
 }
 
 /// How a mask is read beside the scores of one head: the keys of a row lie side by side.
-private struct AttentionMask {
+struct AttentionMask {
   let batchStride: Int
   let headStride: Int
   let rowStride: Int

@@ -94,6 +94,55 @@ struct AttentionShapes: Sendable {
     }
   }
 
+  /// Where a key of one row of weights is found: the first elements of its query and key, and its
+  /// element of the mask.
+  typealias KeyPlace = (query: Int, key: Int, mask: Int)
+
+  /// The keys of row `i` of an entry of the mixed values.
+  func keyPlaces(_ entry: Int, _ i: Int) -> [KeyPlace] {
+    let (batch, head) = entry.quotientAndRemainder(dividingBy: mixed[1])
+    let scoreSteps = scores.broadcastStrides(to: masked)
+    let maskSteps = (mask ?? .scalar).broadcastStrides(to: masked)
+    // Where the values were broadcast, several rows share their weights.
+    let place = [masked[0] == 1 ? 0 : batch, masked[1] == 1 ? 0 : head, i]
+    func offset(_ steps: [Int], _ key: Int) -> Int {
+      steps[0] * place[0] + steps[1] * place[1] + steps[2] * place[2] + steps[3] * key
+    }
+    return (0..<keyCount).map { j in
+      let score = offset(scoreSteps, j)
+      let (entry, rest) = score.quotientAndRemainder(dividingBy: scores[2] * scores[3])
+      let (q, k) = rest.quotientAndRemainder(dividingBy: scores[3])
+      let starts = scoring.offsets(entry)
+      return (
+        starts.a + q * scoring.aRow, starts.b + k * scoring.bColumn, offset(maskSteps, j)
+      )
+    }
+  }
+
+  /// The softmax of one row of scores.
+  func rowWeights(
+    _ places: [KeyPlace], _ query: UnsafePointer<Double>, _ key: UnsafePointer<Double>,
+    _ mask: UnsafePointer<Double>?, _ scale: Double, _ isGuarded: Bool
+  ) -> [Double] {
+    var weights = places.map { place in
+      var sum = 0.0
+      for d in 0..<scoring.k { sum += query[place.query + d] * key[place.key + d] }
+      return sum * scale + (mask.map { $0[place.mask] } ?? 0)
+    }
+    let largest = weights.max() ?? 0
+    weights = weights.map { exp($0 - largest) }
+    let total = weights.reduce(0, +)
+    if isGuarded, total.isNaN { return weights.map { _ in 0 } }
+    return weights.map { $0 / total }
+  }
+
+  /// The row of the output in which row `i` of an entry of the mixed values lies.
+  func outputRow(_ entry: Int, _ i: Int) -> Int {
+    let (batch, head) = entry.quotientAndRemainder(dividingBy: mixed[1])
+    return isInterleaved
+      ? (batch * mixed[2] + i) * mixed[1] + head : (batch * mixed[1] + head) * mixed[2] + i
+  }
+
   /// The formula, row by row.
   func plainly(
     _ query: UnsafePointer<Double>, _ key: UnsafePointer<Double>, _ value: UnsafePointer<Double>,
@@ -101,57 +150,22 @@ struct AttentionShapes: Sendable {
     _ output: UnsafeMutablePointer<Double>, _ parallel: Parallel
   ) {
     guard mixed.count > 0 else { return }
-    let scoreSteps = scores.broadcastStrides(to: masked)
-    let maskSteps = mask == nil ? [0, 0, 0, 0] : self.mask?.broadcastStrides(to: masked) ?? []
-    let weightEntries = masked.dims
-    let (heads, length, width) = (mixed[1], mixed[2], mixed[3])
-    parallel.ranges(mixed[0] * heads * length, grain: 4) { rows in
+    let (length, width) = (mixed[2], mixed[3])
+    parallel.ranges(mixed.count(0..<3), grain: 4) { rows in
       for row in rows {
         let (entry, i) = row.quotientAndRemainder(dividingBy: length)
-        let (batch, head) = entry.quotientAndRemainder(dividingBy: heads)
-        // Where the values were broadcast, several rows share their weights.
-        let entryPlace = [weightEntries[0] == 1 ? 0 : batch, weightEntries[1] == 1 ? 0 : head, i]
-        var weights = [Double](repeating: 0, count: keyCount)
-        for j in 0..<keyCount {
-          let score = offset(scoreSteps, entryPlace, j)
-          let (scoreEntry, rest) = score.quotientAndRemainder(
-            dividingBy: scores[2] * scores[3])
-          let (q, k) = rest.quotientAndRemainder(dividingBy: scores[3])
-          let starts = scoring.offsets(scoreEntry)
-          var sum = 0.0
-          for d in 0..<scoring.k {
-            sum += query[starts.a + q * scoring.aRow + d] * key[starts.b + k * scoring.bColumn + d]
-          }
-          weights[j] = sum * scale + (mask.map { $0[offset(maskSteps, entryPlace, j)] } ?? 0)
-        }
-        let largest = weights.max() ?? 0
-        var total = 0.0
-        for j in 0..<keyCount {
-          weights[j] = exp(weights[j] - largest)
-          total += weights[j]
-        }
-        if isGuarded, total.isNaN {
-          for j in 0..<keyCount { weights[j] = 0 }
-          total = 1
-        }
+        let weights = rowWeights(keyPlaces(entry, i), query, key, mask, scale, isGuarded)
         let start = mixing.offsets(entry).b
-        let place =
-          isInterleaved
-          ? (batch * length + i) * heads + head : (batch * heads + head) * length + i
-        let target = output + place * width
+        let target = output + outputRow(entry, i) * width
         for column in 0..<width {
           var sum = 0.0
-          for j in 0..<keyCount {
-            sum += weights[j] / total * value[start + j * mixing.bRow + column]
+          for (j, weight) in weights.enumerated() {
+            sum += weight * value[start + j * mixing.bRow + column]
           }
           target[column] = sum
         }
       }
     }
-  }
-
-  private func offset(_ steps: [Int], _ place: [Int], _ key: Int) -> Int {
-    steps[0] * place[0] + steps[1] * place[1] + steps[2] * place[2] + steps[3] * key
   }
 }
 

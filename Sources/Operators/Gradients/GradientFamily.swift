@@ -6,7 +6,7 @@ extension OperatorTable {
   /// Operators that gradients are made of.
   static let gradients: [OperatorDefinition] = [
     .sumTo, .stopGradient, .seededDropout, .seededNoise, .activationGradient, .softmaxGradient,
-    .layerNormalizationGradient,
+    .attentionGradient, .gatherGradient, .layerNormalizationGradient,
     .rmsNormalizationGradient, .batchNormalizationGradient, .groupNormalizationGradient,
   ]
 }

@@ -106,14 +106,13 @@ extension GradientRule {
     return scope.graph.add("Reshape", [places, scope.shape(of: edge)], ["allowzero": .int(1)])
   }
 
-  /// Rows of a table: added to zeros row by row; along other axes as for `pick`.
+  /// Slices of a table: added to zeros slice by slice.
   static let gather = GradientRule(inputs: 1) { (scope) throws(StackLensError) in
-    guard try scope.int("axis") == 0 else { return try pick.body(scope) }
-    let (g, x) = (try scope.arriving(), try scope.input(0))
-    let zeros = scope.apply("Expand", try scope.scalar(0, like: g), scope.shape(of: x))
-    let rows = scope.apply("Unsqueeze", try scope.input(1), try scope.ints([-1]))
-    return [
-      scope.apply("ScatterND", zeros, rows, g, attributes: ["reduction": .string("add")]), nil,
+    [
+      scope.graph.add(
+        "GatherGradient",
+        [try scope.arriving(), try scope.input(1), scope.shape(of: try scope.input(0))],
+        ["axis": .int(Int64(try scope.int("axis")))], domain: "ai.stacklens"), nil,
     ]
   }
 

@@ -65,8 +65,10 @@ extension GradientRule {
     func multiply(_ left: Edge, _ transLeft: Bool, _ right: Edge, _ transRight: Bool) -> Edge {
       Self.multiply(left, transLeft, right, transRight, alpha: alpha, scope: scope)
     }
-    if let left = scope.rank(0), left >= 2, scope.rank(1) == 2, left == 2 || !transA {
-      // One matrix for all items: all their rows in one product, which sums over them.
+    let left = scope.rank(0)
+    if scope.rank(1) == 2, left == 2 || !transA {
+      // One matrix for all items: all their rows in one product, which sums over them. A vector is
+      // one row.
       let (a, b, g) = (try scope.input(0), try scope.input(1), try scope.arriving())
       func rows(_ edge: Edge) -> Edge {
         left == 2 ? edge : scope.apply("Flatten", edge, attributes: ["axis": .int(-1)])

@@ -20,7 +20,7 @@ extension OperatorDefinition {
         guard try preparation.input(0).shape.count == preparation.outputs[0].shape.count else {
           return nil
         }
-        return PreparedKernel { (run) throws(StackLensError) in
+        return PreparedKernel(isIdentity: true) { (run) throws(StackLensError) in
           run.outputs[0].fillElements(from: try run.input(0), run.parallel)
         }
       },

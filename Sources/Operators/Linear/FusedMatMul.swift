@@ -4,14 +4,15 @@ import Graphs
 import Tensors
 
 extension OperatorDefinition {
-  /// Y = activation(alpha A B' + bias + residual): a product with what follows it in one step.
-  /// bias has one value for each column, residual broadcasts with the product. Made by the compile
-  /// passes.
+  /// Y = activation(alpha A' B' + bias + residual): a product with what follows it in one step.
+  /// bias has one value for each column, residual broadcasts with the product. With rounds_factors
+  /// float32 factors are rounded to bfloat16, where the processor has such products. Made by the
+  /// compile passes.
   static let fusedMatMul = OperatorDefinition(
     "FusedMatMul", domain: "ai.stacklens", versions: [1], inputs: 2...4,
     attributes: [
-      .string("activation", default: "none"), .int("transB", default: 0),
-      .float("alpha", default: 1),
+      .string("activation", default: "none"), .int("transA", default: 0),
+      .int("transB", default: 0), .float("alpha", default: 1), .int("rounds_factors", default: 0),
     ],
     infer: { (context) throws(StackLensError) in
       let type = try context.input(0, oneOf: [.float32, .float64, .float16, .bfloat16])
@@ -49,6 +50,9 @@ extension OperatorDefinition {
         [.floats(9, 40), .floats(40, 50), .floats(50), .floats(9, 50)],
         ["activation": .string("silu")]),
       Sample([.floats(1, 40), .floats(50, 40)], ["transB": .int(1)]),
+      Sample(
+        [.floats(70, 20), .floats(70, 33), .floats(33), .floats(20, 33)],
+        ["transA": .int(1), "alpha": .float(0.5)]),
       Sample(
         [.floats(3, 4), .floats(4, 5), .floats(5), .floats(2, 1, 5)],
         ["activation": .string("tanh")]),
@@ -95,7 +99,7 @@ extension OperatorDefinition {
     _ view: some NodeView, _ a: Shape, _ b: Shape
   ) throws(StackLensError) -> (product: MatrixProduct, output: Shape) {
     guard b.rank > 1 else { throw .shapeMismatch("B has shape \(b), expected rank 2 or more") }
-    return try MatrixProduct.make(a, b, transB: view.flag("transB"))
+    return try MatrixProduct.make(a, b, transA: view.flag("transA"), transB: view.flag("transB"))
   }
 
   private static func contribProduct(
@@ -116,9 +120,10 @@ extension OperatorDefinition {
     let alpha = try preparation.float("alpha")
     var plan = ScratchPlan()
     let spread = try SpreadResidual(preparation, product: shape, Float.self, &plan)
+    let rounds = try preparation.flag("rounds_factors") && slk_cpu_has_bf16()
     let packed = try PackedProduct(
-      product, packedB: product.packConstant(preparation), threadCount: preparation.threadCount,
-      plan: &plan)
+      product, packedB: rounds ? nil : product.packConstant(preparation), roundsFactors: rounds,
+      threadCount: preparation.threadCount, plan: &plan)
     let hasBias = preparation.hasInput(2)
     let hasResidual = preparation.hasInput(3)
     return PreparedKernel(scratchByteCount: plan.byteCount) { (run) throws(StackLensError) in

@@ -30,44 +30,110 @@ struct ProductEpilogue {
 }
 
 /// A float32 product on the packed kernels, with its work space laid out.
+///
+/// A factor that is no constant is packed while the product runs, transposed or not, or read where
+/// it lies: few rows of A do not pay for packing all of B. Every element sums over k in one order
+/// that depends on the shapes alone.
 struct PackedProduct: Sendable {
-  private enum Mode { case shared, slots, swapped }
+  private enum Mode {
+    /// One B for all batch entries, packed.
+    case shared
+    /// B read where it lies, by rows.
+    case loose
+    /// B that lies by columns, as the rows of a product whose packed side is A.
+    case swapped
+    /// A B for each batch entry.
+    case slots
+  }
+
+  /// How the kernels read A.
+  private enum Left {
+    /// Rows whose elements lie side by side.
+    case rows
+    /// Columns whose elements lie side by side, in place or in packed tiles.
+    case columns, tiles
+    /// Copied to rows.
+    case copied
+    /// Rounded to bfloat16, from rows or from columns.
+    case halfRows, halfTiles
+
+    /// Whether A is laid out anew while the product runs, a block of rows by itself.
+    var isPacked: Bool { self == .tiles || self == .halfRows || self == .halfTiles }
+    var isHalf: Bool { self == .halfRows || self == .halfTiles }
+  }
 
   private let product: MatrixProduct
   private let constantB: Tensor?
   private let mode: Mode
+  private let left: Left
+  /// Terms that are summed in one go.
+  private let blockTerms: Int
   private let slotCount: Int
   private let aRoom: Int
   private let bRoom: Int
+  private let aSlotCount: Int
   private let slotBytes: Int
+
+  /// Rows of A with which B is read where it lies.
+  private static let fewRows = 64
+  /// A block of this many terms of both factors stays in the second-level cache.
+  private static let longBlock = 1024
 
   /// - Parameters:
   ///   - packedB: the packed form of B (see `pack`), where B never changes.
+  ///   - roundsFactors: both factors are rounded to bfloat16, where the processor has such products.
   ///   - plan: receives the work space.
   init(
-    _ product: MatrixProduct, packedB: Tensor?, threadCount: Int, plan: inout ScratchPlan
+    _ product: MatrixProduct, packedB: Tensor?, roundsFactors: Bool = false, threadCount: Int,
+    plan: inout ScratchPlan
   ) throws(StackLensError) {
     let product = product.folded
     self.product = product
     constantB = packedB
+    let isHalf =
+      roundsFactors && packedB == nil && slk_cpu_has_bf16()
+      && (product.aColumn == 1 || product.aRow == 1)
+    let (m, n, k) = (product.m, product.n, product.k)
     let isShared = product.bBatchStrides.allSatisfy { $0 == 0 } || product.batchCount <= 1
-    if packedB == nil, product.m == 1, product.bRow == 1, product.bColumn != 1, product.aColumn == 1
-    {
+    let isLong = packedB == nil && k > Self.longBlock * 3 / 2
+    let isFew = packedB == nil && isShared && !isHalf && m <= Self.fewRows && k > 0 && !isLong
+    if isFew, product.bRow == 1, product.bColumn != 1 {
       mode = .swapped
+    } else if isFew, product.bColumn == 1, product.bRow >= 16, product.aColumn == 1 {
+      mode = .loose
     } else {
       mode = isShared ? .shared : .slots
     }
-    let (columns, rows) = mode == .swapped ? (1, 1) : (product.n, product.m)
+    if isHalf {
+      left = product.aColumn == 1 ? .halfRows : .halfTiles
+    } else if product.aColumn == 1 || mode == .swapped {
+      left = .rows
+    } else if product.aRow == 1 {
+      left = k <= Self.fewRows ? .columns : .tiles
+    } else {
+      left = .copied
+    }
+    let blocks = isLong ? (k + Self.longBlock - 1) / Self.longBlock : 1
+    blockTerms = isLong ? ((k + blocks - 1) / blocks + 15) & ~15 : k
     let isEmpty = product.isEmpty
-    slotCount = mode == .shared ? 1 : min(max(1, product.batchCount), max(1, threadCount) * 2)
-    slotBytes = (isEmpty ? 0 : try Self.packedByteCount(product.k, columns) + 63) & ~63
-    let packedSlots = constantB == nil && !isEmpty ? slotCount : 0
-    let (bytes, overflow) = slotBytes.multipliedReportingOverflow(by: packedSlots)
+    slotCount = mode == .slots ? min(max(1, product.batchCount), max(1, threadCount) * 2) : 1
+    let (terms, columns) = (isEmpty ? 0 : blockTerms, mode == .swapped ? m : n)
+    let whole = try Self.packedByteCount(terms, columns)
+    slotBytes = ((isHalf ? slk_gemm_bf16_packed_bytes(terms, columns) : whole) + 63) & ~63
+    let packsB = constantB == nil && !isEmpty && mode != .loose
+    let (bytes, overflow) = slotBytes.multipliedReportingOverflow(by: packsB ? slotCount : 0)
     guard !overflow else { throw .outOfMemory("a packed matrix is too large") }
     bRoom = try plan.reserve(bytes, of: UInt8.self)
-    let copiesA = mode != .swapped && product.aColumn != 1 && !isEmpty
-    let aCount = copiesA ? try Shape([product.batchCount, rows, product.k]).count : 0
-    aRoom = try plan.reserve(aCount, of: Float.self)
+    aSlotCount = mode == .slots ? slotCount : 1
+    var aFloats = 0
+    if mode == .swapped {
+      let parts = max(1, threadCount) * 2
+      aFloats = try Shape([parts, slk_gemm_f32_swapped_room(m)]).count
+    } else if left == .copied || left.isPacked, !isEmpty {
+      aFloats = try Shape([aSlotCount, Self.tiled(m), terms + terms % 2]).count
+      if left.isHalf { aFloats = (aFloats + 1) / 2 }
+    }
+    aRoom = try plan.reserve(aFloats, of: Float.self)
   }
 
   static func packedByteCount(_ k: Int, _ n: Int) throws(StackLensError) -> Int {
@@ -77,6 +143,12 @@ struct PackedProduct: Sendable {
     return slk_gemm_f32_packed_bytes(k, n)
   }
 
+  /// Rows in whole tiles.
+  private static func tiled(_ rows: Int) -> Int {
+    let tile = slk_gemm_tile_rows()
+    return (rows + tile - 1) / tile * tile
+  }
+
   func compute(
     _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ c: UnsafeMutablePointer<Float>,
     _ epilogue: ProductEpilogue, _ scratch: UnsafeMutableRawPointer, _ parallel: Parallel
@@ -84,123 +156,249 @@ struct PackedProduct: Sendable {
     guard !product.isEmpty else { return }
     let packed = constantB?.base ?? scratch + bRoom
     switch mode {
-    case .swapped:
-      computeSwapped(a, b, c, epilogue, scratch, parallel)
-    case .shared:
-      let panels = slk_gemm_f32_panel_count(product.n)
-      if constantB == nil {
-        let (k, n) = (product.k, product.n)
-        let offset = product.offsets(0).b
-        parallel.ranges(panels, grain: max(1, (1 << 14) / max(1, k * 16))) { range in
-          slk_gemm_f32_pack(
-            b + offset, k, n, product.bRow, product.bColumn, packed, range.lowerBound,
-            range.upperBound)
-        }
-      }
+    case .swapped: computeSwapped(a, b, c, epilogue, scratch, parallel)
+    case .loose:
       for batch in 0..<product.batchCount {
-        let left = rows(a, batch, scratch, slot: batch)
-        multiply(left.pointer, left.stride, packed, batch, c, epilogue, parallel)
+        let offsets = product.offsets(batch)
+        multiplyLoose(a + offsets.a, b + offsets.b, batch, c, epilogue, parallel)
+      }
+    case .shared:
+      forEachBlock { terms in
+        if constantB == nil { pack(b + product.offsets(0).b, terms, packed, parallel) }
+        for batch in 0..<product.batchCount {
+          multiply(a, packed, terms, batch, c, epilogue, scratch, slot: 0, parallel)
+        }
       }
     case .slots:
       let batchCount = product.batchCount
       parallel.forEach(slotCount) { slot in
         let room = packed + slot * slotBytes
         for batch in batchCount * slot / slotCount..<batchCount * (slot + 1) / slotCount {
-          slk_gemm_f32_pack(
-            b + product.offsets(batch).b, product.k, product.n, product.bRow, product.bColumn,
-            room, 0, slk_gemm_f32_panel_count(product.n))
-          let left = rows(a, batch, scratch, slot: batch)
-          multiply(left.pointer, left.stride, room, batch, c, epilogue, .serial)
+          forEachBlock { terms in
+            pack(b + product.offsets(batch).b, terms, room, .serial)
+            multiply(a, room, terms, batch, c, epilogue, scratch, slot: slot, .serial)
+          }
         }
       }
     }
   }
 
-  /// A of one batch entry with its columns side by side, copied when they are not.
-  private func rows(
-    _ a: UnsafePointer<Float>, _ batch: Int, _ scratch: UnsafeMutableRawPointer, slot: Int
-  ) -> (pointer: UnsafePointer<Float>, stride: Int) {
-    let source = a + product.offsets(batch).a
-    if product.aColumn == 1 { return (source, product.aRow) }
-    let (m, k) = (product.m, product.k)
-    let copy = (scratch + aRoom).assumingMemoryBound(to: Float.self) + slot * m * k
-    for block in stride(from: 0, to: m, by: 16) {
-      for p in 0..<k {
-        let line = source + p * product.aColumn
-        for i in block..<min(block + 16, m) { copy[i * k + p] = line[i * product.aRow] }
-      }
+  private func forEachBlock(_ body: (Range<Int>) -> Void) {
+    for first in stride(from: 0, to: max(1, product.k), by: max(1, blockTerms)) {
+      body(first..<min(product.k, first + blockTerms))
     }
-    return (UnsafePointer(copy), k)
   }
 
-  /// One batch entry, cut into blocks of rows that stay in the cache and runs of panels.
+  /// The terms of B that a block sums.
+  private func pack(
+    _ b: UnsafePointer<Float>, _ terms: Range<Int>, _ target: UnsafeMutableRawPointer,
+    _ parallel: Parallel
+  ) {
+    let source = b + terms.lowerBound * product.bRow
+    let grain = max(1, (1 << 14) / max(1, terms.count * 16))
+    parallel.ranges(slk_gemm_f32_panel_count(product.n), grain: grain) { range in
+      (left.isHalf ? slk_gemm_bf16_pack : slk_gemm_f32_pack)(
+        source, terms.count, product.n, product.bRow, product.bColumn, target, range.lowerBound,
+        range.upperBound)
+    }
+  }
+
+  /// How one batch entry is cut into blocks of rows that stay in the cache and runs of panels.
+  private struct Cut {
+    let chunk: Int
+    let rowParts: Int
+    let panelParts: Int
+    let panels: Int
+
+    init(_ m: Int, _ n: Int, _ terms: Int, _ threads: Int) {
+      panels = slk_gemm_f32_panel_count(n)
+      let tile = slk_gemm_tile_rows()
+      // A block of rows and a panel lie in a second-level cache of 1 MB together.
+      let beside = (7 << 15) / max(1, terms) - slk_gemm_f32_panel_columns()
+      let cached = max(2 * tile, min((1 << 17) / max(1, terms), beside) / tile * tile)
+      var rowParts = (m + cached - 1) / cached
+      let wanted = threads == 1 ? 1 : threads * 2
+      panelParts = min(panels, max(1, (wanted + rowParts - 1) / rowParts))
+      if rowParts * panelParts < wanted { rowParts = min((m + tile - 1) / tile, wanted) }
+      chunk = ((m + rowParts - 1) / rowParts + tile - 1) / tile * tile
+      self.rowParts = (m + chunk - 1) / chunk
+    }
+
+    func rows(_ part: Int, of m: Int) -> Range<Int> {
+      let row = part / panelParts * chunk
+      return row..<min(m, row + chunk)
+    }
+
+    func panels(_ part: Int) -> Range<Int> {
+      let index = part % panelParts
+      return panels * index / panelParts..<panels * (index + 1) / panelParts
+    }
+  }
+
+  /// The threads that a product of so many terms is worth.
+  private func workers(_ parallel: Parallel, _ terms: Int) -> Parallel {
+    let work = Double(product.m) * Double(product.n) * Double(terms)
+    return work < 65_536 ? .serial : parallel
+  }
+
+  /// Some terms of one batch entry.
   private func multiply(
-    _ a: UnsafePointer<Float>, _ aRow: Int, _ packed: UnsafeMutableRawPointer, _ batch: Int,
+    _ a: UnsafePointer<Float>, _ packed: UnsafeMutableRawPointer, _ terms: Range<Int>,
+    _ batch: Int, _ c: UnsafeMutablePointer<Float>, _ epilogue: ProductEpilogue,
+    _ scratch: UnsafeMutableRawPointer, slot: Int, _ parallel: Parallel
+  ) {
+    let (m, n, count) = (product.m, product.n, terms.count)
+    let parallel = workers(parallel, count)
+    let cut = Cut(m, n, count, parallel.threadCount)
+    let target = c + batch * m * n
+    let source = a + (product.offsets(batch).a + terms.lowerBound * product.aColumn)
+    let rowBytes = (blockTerms + blockTerms % 2) * (left.isHalf ? 2 : 4)
+    let room = scratch + (aRoom + slot * Self.tiled(m) * rowBytes)
+    let packsInParts = cut.panelParts == 1
+    if left.isPacked, !packsInParts {
+      parallel.forEach(cut.rowParts) {
+        packRows(source, cut.rows($0 * cut.panelParts, of: m), count, room)
+      }
+    } else if left == .copied {
+      copyRows(source, room.assumingMemoryBound(to: Float.self), count)
+    }
+    var native = self.epilogue(epilogue, terms, batch, target)
+    withUnsafePointer(to: &native) { epilogue in
+      parallel.forEach(cut.rowParts * cut.panelParts) { part in
+        let (rows, panels) = (cut.rows(part, of: m), cut.panels(part))
+        if left.isPacked, packsInParts { packRows(source, rows, count, room) }
+        run(source, room, count, packed, target, epilogue, rows, panels)
+      }
+    }
+  }
+
+  /// Lays some rows of A out anew.
+  private func packRows(
+    _ a: UnsafePointer<Float>, _ rows: Range<Int>, _ terms: Int, _ room: UnsafeMutableRawPointer
+  ) {
+    switch left {
+    case .tiles:
+      slk_gemm_f32_pack_turned(
+        a, terms, product.aColumn, room.assumingMemoryBound(to: Float.self), rows.lowerBound,
+        rows.upperBound)
+    case .halfTiles:
+      slk_gemm_bf16_pack_turned(
+        a, terms, product.aColumn, room, rows.lowerBound, rows.upperBound)
+    default:
+      let stride = terms + terms % 2
+      slk_bf16_rows(
+        a + rows.lowerBound * product.aRow, rows.count, terms, product.aRow,
+        room.assumingMemoryBound(to: UInt16.self) + rows.lowerBound * stride, stride)
+    }
+  }
+
+  /// A block of rows by a run of panels.
+  private func run(
+    _ a: UnsafePointer<Float>, _ room: UnsafeMutableRawPointer, _ terms: Int,
+    _ packed: UnsafeMutableRawPointer, _ c: UnsafeMutablePointer<Float>,
+    _ epilogue: UnsafePointer<slk_epilogue>, _ rows: Range<Int>, _ panels: Range<Int>
+  ) {
+    let n = product.n
+    let (first, end) = (rows.lowerBound, rows.upperBound)
+    let (panel, panelEnd) = (panels.lowerBound, panels.upperBound)
+    let own = room.assumingMemoryBound(to: Float.self)
+    switch left {
+    case .rows:
+      slk_gemm_f32(
+        terms, n, a, product.aRow, packed, c, n, epilogue, first, end, panel, panelEnd)
+    case .copied:
+      slk_gemm_f32(terms, n, own, terms, packed, c, n, epilogue, first, end, panel, panelEnd)
+    case .columns:
+      slk_gemm_f32_turned(
+        terms, n, a, product.aColumn, 1, packed, c, n, epilogue, first, end, panel, panelEnd)
+    case .tiles:
+      slk_gemm_f32_turned(
+        terms, n, own, slk_gemm_tile_rows(), terms, packed, c, n, epilogue, first, end, panel,
+        panelEnd)
+    case .halfRows:
+      slk_gemm_bf16(
+        terms, n, room.assumingMemoryBound(to: UInt16.self), terms + terms % 2, packed, c, n,
+        epilogue, first, end, panel, panelEnd)
+    case .halfTiles:
+      slk_gemm_bf16_turned(terms, n, room, packed, c, n, epilogue, first, end, panel, panelEnd)
+    }
+  }
+
+  /// What a block of terms adds: the first one the residual, the others the sums so far, and the
+  /// last one the rest.
+  private func epilogue(
+    _ epilogue: ProductEpilogue, _ terms: Range<Int>, _ batch: Int,
+    _ sums: UnsafeMutablePointer<Float>
+  ) -> slk_epilogue {
+    var part = epilogue
+    if terms.upperBound < product.k { (part.bias, part.activation) = (nil, .none) }
+    var result = part.native(fromRow: batch * product.m)
+    guard terms.lowerBound > 0 else { return result }
+    result.residual = UnsafePointer(sums)
+    result.residual_row_stride = product.n
+    result.residual_column_stride = 1
+    result.beta = 1
+    return result
+  }
+
+  /// A with its columns side by side.
+  private func copyRows(
+    _ source: UnsafePointer<Float>, _ copy: UnsafeMutablePointer<Float>, _ terms: Int
+  ) {
+    for block in stride(from: 0, to: product.m, by: 16) {
+      for p in 0..<terms {
+        let line = source + p * product.aColumn
+        for i in block..<min(block + 16, product.m) { copy[i * terms + p] = line[i * product.aRow] }
+      }
+    }
+  }
+
+  /// Few rows with a B that lies by rows.
+  private func multiplyLoose(
+    _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ batch: Int,
     _ c: UnsafeMutablePointer<Float>, _ epilogue: ProductEpilogue, _ parallel: Parallel
   ) {
     let (m, n, k) = (product.m, product.n, product.k)
-    let target = c + batch * m * n
     let panels = slk_gemm_f32_panel_count(n)
-    let tile = slk_gemm_tile_rows()
-    // A block of rows and a panel lie in a second-level cache of 1 MB together.
-    let beside = (7 << 15) / max(1, k) - slk_gemm_f32_panel_columns()
-    let cached = max(2 * tile, min((1 << 17) / max(1, k), beside) / tile * tile)
-    let isSmall = Double(m) * Double(n) * Double(k) < 65_536
-    let threads = isSmall ? 1 : parallel.threadCount
-    var rowParts = (m + cached - 1) / cached
-    let wanted = threads == 1 ? 1 : threads * 2
-    let panelParts = min(panels, max(1, (wanted + rowParts - 1) / rowParts))
-    if rowParts * panelParts < wanted { rowParts = min((m + tile - 1) / tile, wanted) }
-    let chunk = ((m + rowParts - 1) / rowParts + tile - 1) / tile * tile
-    rowParts = (m + chunk - 1) / chunk
+    let parallel = workers(parallel, k)
+    let parts = min(panels, parallel.threadCount == 1 ? 1 : parallel.threadCount * 2)
     var native = epilogue.native(fromRow: batch * m)
     withUnsafePointer(to: &native) { epilogue in
-      (threads == 1 ? .serial : parallel).forEach(rowParts * panelParts) { part in
-        let (rowPart, panelPart) = part.quotientAndRemainder(dividingBy: panelParts)
-        slk_gemm_f32(
-          k, n, a, aRow, packed, target, n, epilogue, rowPart * chunk,
-          min(m, (rowPart + 1) * chunk), panels * panelPart / panelParts,
-          panels * (panelPart + 1) / panelParts)
+      parallel.forEach(parts) { part in
+        slk_gemm_f32_loose(
+          k, n, a, product.aRow, b, product.bRow, c + batch * m * n, n, epilogue, 0, m,
+          panels * part / parts, panels * (part + 1) / parts)
       }
     }
   }
 
-  /// One row times the transpose of a matrix: the matrix takes the part of A.
+  /// Few rows with a B that lies by columns: B takes the part of A.
   private func computeSwapped(
     _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ c: UnsafeMutablePointer<Float>,
     _ epilogue: ProductEpilogue, _ scratch: UnsafeMutableRawPointer, _ parallel: Parallel
   ) {
-    let (n, k) = (product.n, product.k)
+    let (m, n, k) = (product.m, product.n, product.k)
     let packed = scratch + bRoom
+    let parallel = workers(parallel, k)
+    let tile = slk_gemm_tile_rows()
+    let tiles = (n + tile - 1) / tile
+    let parts = min(tiles, parallel.threadCount == 1 ? 1 : parallel.threadCount * 2)
+    let rooms = (scratch + aRoom).assumingMemoryBound(to: Float.self)
+    let roomCount = slk_gemm_f32_swapped_room(m)
     for batch in 0..<product.batchCount {
-      let offset = product.offsets(batch)
-      slk_gemm_f32_pack(a + offset.a, k, 1, 1, 1, packed, 0, 1)
-      // Columns have become rows: what one column shared now lies along the residual.
-      var native = epilogue.native(fromRow: batch)
-      if epilogue.residual != nil { native.residual_row_stride = epilogue.residualColumn }
-      native.residual_column_stride = 0
-      if let bias = epilogue.bias {
-        native.bias = nil
-        native.residual = bias
-        native.residual_row_stride = 1
-        native.beta = 1
-        if epilogue.residual != nil { native.activation = FusedActivation.none.code }
-      }
-      let line = c + batch * n
-      withUnsafePointer(to: &native) { native in
-        parallel.ranges(n, grain: max(16, (1 << 16) / max(1, k))) { range in
-          slk_gemm_f32(
-            k, 1, b + offset.b, product.bColumn, packed, line, 1, native, range.lowerBound,
-            range.upperBound, 0, 1)
+      let offsets = product.offsets(batch)
+      slk_gemm_f32_pack(
+        a + offsets.a, k, m, product.aColumn, product.aRow, packed, 0,
+        slk_gemm_f32_panel_count(m))
+      var native = epilogue.native(fromRow: batch * m)
+      withUnsafePointer(to: &native) { epilogue in
+        parallel.forEach(parts) { part in
+          slk_gemm_f32_swapped(
+            k, m, b + offsets.b, product.bColumn, packed, c + batch * m * n, n, epilogue,
+            tiles * part / parts * tile, min(n, tiles * (part + 1) / parts * tile),
+            rooms + part * roomCount)
         }
       }
-      guard epilogue.bias != nil, let residual = epilogue.residual else { continue }
-      for j in 0..<n {
-        line[j] +=
-          epilogue.beta
-          * residual[batch * epilogue.residualRow + j * epilogue.residualColumn]
-      }
-      epilogue.activation.apply(line, n)
     }
   }
 }

@@ -1,4 +1,5 @@
 import Base
+import CKernels
 import Graphs
 import Tensors
 
@@ -13,6 +14,7 @@ extension OperatorDefinition {
       return [x]
     },
     execution: .kernels([
+      Kernel("squares", prepare: largestOfSquaresBack),
       Kernel("direct") { (preparation) throws(StackLensError) in
         guard try preparation.input(0).elementType == .float32 else { return nil }
         return try largestBack(Float.self, preparation)
@@ -25,6 +27,9 @@ extension OperatorDefinition {
     samples: [
       Sample(
         [.floats(1, 3, 4, 3), .floats(1, 3, 8, 7)],
+        ["kernel_shape": .ints([2, 2]), "strides": .ints([2, 2])]),
+      Sample(
+        [.floats(2, 3, 2, 17), .floats(2, 3, 5, 35)],
         ["kernel_shape": .ints([2, 2]), "strides": .ints([2, 2])]),
       Sample(
         [.floats(2, 2, 4, 3), .floats(2, 2, 6, 5)],
@@ -82,6 +87,33 @@ extension OperatorDefinition {
     let dims = try ConvolutionGeometry.pooling(context, x: x).outputDims
     guard g.shape.dims == dims else {
       throw .shapeMismatch("gradient \(g) of a pooling that makes \(dims)")
+    }
+  }
+
+  /// The 2 x 2 squares that most nets pool over.
+  private static func largestOfSquaresBack(
+    _ preparation: Preparation
+  ) throws(StackLensError) -> PreparedKernel? {
+    guard try preparation.input(0).elementType == .float32 else { return nil }
+    let geometry = try ConvolutionGeometry.pooling(preparation, x: preparation.input(1).shape)
+    let (depth, height, width) = (geometry.axes[0], geometry.axes[1], geometry.axes[2])
+    func isHalved(_ axis: ConvolutionAxis) -> Bool {
+      axis.kernel == 2 && axis.stride == 2 && axis.dilation == 1 && axis.padBegin == 0
+        && axis.output == axis.input / 2
+    }
+    guard depth.kernel == 1, depth.input == 1, depth.output == 1, isHalved(height), isHalved(width)
+    else { return nil }
+    let maps = geometry.batch * geometry.groupCount
+    let (read, made) = (height.input * width.input, height.output * width.output)
+    return PreparedKernel { (run) throws(StackLensError) in
+      let (g, x) = (try run.input(0).floats, try run.input(1).floats)
+      let dx = run.outputs[0].floats
+      run.parallel.ranges(maps, grain: max(1, cheapGrain / max(1, read))) { range in
+        for map in range {
+          slk_max_pool_back_f32(
+            g + map * made, x + map * read, dx + map * read, height.input, width.input)
+        }
+      }
     }
   }
 

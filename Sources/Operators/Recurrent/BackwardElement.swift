@@ -13,6 +13,16 @@ protocol BackwardElement: RecurrentElement, RealElement {
     _ m: Int, _ n: Int, _ k: Int, _ a: UnsafePointer<Self>, _ lda: Int,
     _ packed: UnsafeRawPointer, _ c: UnsafeMutablePointer<Self>, _ ldc: Int, accumulates: Bool,
     _ parallel: Parallel)
+  /// Bytes that `product` needs.
+  static func productByteCount(
+    _ product: MatrixProduct, threadCount: Int
+  ) throws(StackLensError) -> Int
+  /// C = A B, or C += A B, of factors that lie where their strides say.
+  static func product(
+    _ product: MatrixProduct, _ a: UnsafePointer<Self>, _ b: UnsafePointer<Self>,
+    _ c: UnsafeMutablePointer<Self>, accumulates: Bool, _ room: UnsafeMutableRawPointer,
+    _ parallel: Parallel
+  ) throws(StackLensError)
   /// sums += rows of x.
   static func addRows(
     _ x: UnsafePointer<Self>, _ rows: Int, _ width: Int, _ sums: UnsafeMutablePointer<Self>)
@@ -59,6 +69,27 @@ extension Double: BackwardElement {
     }
   }
 
+  static func productByteCount(
+    _ product: MatrixProduct, threadCount: Int
+  ) throws(StackLensError) -> Int { 0 }
+
+  static func product(
+    _ product: MatrixProduct, _ a: UnsafePointer<Double>, _ b: UnsafePointer<Double>,
+    _ c: UnsafeMutablePointer<Double>, accumulates: Bool, _ room: UnsafeMutableRawPointer,
+    _ parallel: Parallel
+  ) throws(StackLensError) {
+    for i in 0..<product.m {
+      for j in 0..<product.n {
+        var sum = accumulates ? c[i * product.n + j] : 0
+        for p in 0..<product.k {
+          sum +=
+            a[i * product.aRow + p * product.aColumn] * b[p * product.bRow + j * product.bColumn]
+        }
+        c[i * product.n + j] = sum
+      }
+    }
+  }
+
   static func addRows(
     _ x: UnsafePointer<Double>, _ rows: Int, _ width: Int, _ sums: UnsafeMutablePointer<Double>
   ) {
@@ -89,7 +120,10 @@ extension Float: BackwardElement {
   ) {
     guard m > 0, n > 0 else { return }
     var epilogue = slk_epilogue_none()
-    epilogue.accumulate = accumulates
+    if accumulates {
+      epilogue.residual = UnsafePointer(c)
+      (epilogue.residual_row_stride, epilogue.residual_column_stride) = (ldc, 1)
+    }
     let panels = slk_gemm_f32_panel_count(n)
     let tile = slk_gemm_tile_rows()
     // A block of rows stays in the cache beside a panel.
@@ -105,6 +139,30 @@ extension Float: BackwardElement {
           panels * panelPart / panelParts, panels * (panelPart + 1) / panelParts)
       }
     }
+  }
+
+  static func productByteCount(
+    _ product: MatrixProduct, threadCount: Int
+  ) throws(StackLensError) -> Int {
+    var plan = ScratchPlan()
+    _ = try PackedProduct(product, packedB: nil, threadCount: threadCount, plan: &plan)
+    return plan.byteCount
+  }
+
+  static func product(
+    _ product: MatrixProduct, _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>,
+    _ c: UnsafeMutablePointer<Float>, accumulates: Bool, _ room: UnsafeMutableRawPointer,
+    _ parallel: Parallel
+  ) throws(StackLensError) {
+    var plan = ScratchPlan()
+    let packed = try PackedProduct(
+      product, packedB: nil, threadCount: parallel.threadCount, plan: &plan)
+    var epilogue = ProductEpilogue()
+    if accumulates {
+      epilogue.residual = UnsafePointer(c)
+      (epilogue.residualRow, epilogue.residualColumn) = (product.n, 1)
+    }
+    packed.compute(a, b, c, epilogue, room, parallel)
   }
 
   static func addRows(

@@ -17,6 +17,8 @@ struct FusedWalk {
   let states: (UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>)
   let cell: UnsafeMutablePointer<Float>
   let y: UnsafeMutablePointer<Float>?
+  /// What gradients need of every step.
+  let kept: UnsafeMutablePointer<Float>?
 
   /// Whether a layer's gates are those of the kernels.
   static func fits(_ layer: RecurrentLayer, hasPeepholes: Bool) -> Bool {
@@ -46,7 +48,7 @@ struct FusedWalk {
         while end < items.upperBound, (step < lengths[end]) == isActive { end += 1 }
         if isActive {
           advance(
-            item..<end, before, after,
+            item..<end, step, before, after,
             projection + (first + item * rowStride) * layer.gateColumns,
             rowStride * layer.gateColumns, blocks)
         } else {
@@ -75,20 +77,28 @@ struct FusedWalk {
 
   /// One step of items that follow one another, for some of the units.
   private func advance(
-    _ items: Range<Int>, _ before: UnsafeMutablePointer<Float>,
+    _ items: Range<Int>, _ index: Int, _ before: UnsafeMutablePointer<Float>,
     _ after: UnsafeMutablePointer<Float>, _ sums: UnsafePointer<Float>, _ sumsStride: Int,
     _ blocks: Range<Int>
   ) {
     let size = layer.hiddenSize
     let start = items.lowerBound * size
+    var step = slk_recurrent_step()
+    (step.size, step.rows, step.packed) = (size, items.count, weights)
+    (step.h, step.h_stride) = (UnsafePointer(before + start), size)
+    (step.out, step.out_stride) = (after + start, size)
+    (step.sums, step.sums_stride) = (sums, sumsStride)
+    if let kept {
+      step.kept =
+        kept + layer.keptOffset(step: index, direction: direction, item: items.lowerBound)
+      step.kept_stride = layer.keptColumns
+    }
     if layer.cell == .lstm {
-      slk_lstm_step_f32(
-        size, before + start, size, weights, sums, sumsStride, cell + start, after + start, size,
-        items.count, blocks.lowerBound, blocks.upperBound)
+      step.c = cell + start
+      slk_lstm_step_f32(&step, blocks.lowerBound, blocks.upperBound)
     } else {
-      slk_gru_step_f32(
-        size, before + start, size, weights, sums, sumsStride, candidateBias, after + start, size,
-        items.count, blocks.lowerBound, blocks.upperBound)
+      step.inner = candidateBias
+      slk_gru_step_f32(&step, blocks.lowerBound, blocks.upperBound)
     }
   }
 }

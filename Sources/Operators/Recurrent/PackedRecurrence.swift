@@ -42,7 +42,7 @@ struct PackedRecurrence: Sendable {
     let rows = layer.directions * layer.batch
     inputBytes = try PackedProduct.packedByteCount(layer.inputSize, columns)
     let hasPeepholes = preparation.inputs.count > Input.p && preparation.inputs[Input.p] != nil
-    let isFused = !layer.keepsSteps && FusedWalk.fits(layer, hasPeepholes: hasPeepholes)
+    let isFused = FusedWalk.fits(layer, hasPeepholes: hasPeepholes)
     self.isFused = isFused
     if isFused {
       // Overflow would have shown in the shape of R.
@@ -163,8 +163,8 @@ struct PackedRecurrence: Sendable {
     let hiddenPacked = hiddenWeights?.base ?? run.scratch + room.hiddenWeights
     fillBias(floats(run, room.bias), optional(Input.b))
     let (hidden, cell) = (floats(run, room.hidden), floats(run, room.cell))
-    gatherState(optional(Input.h), hidden)
-    gatherState(optional(Input.c), cell)
+    layer.gatherStates(optional(Input.h), lengths, hidden)
+    layer.gatherStates(optional(Input.c), lengths, cell)
     for first in stride(from: 0, to: layer.steps, by: blockSteps) {
       let block = first..<min(layer.steps, first + blockSteps)
       project(
@@ -173,8 +173,8 @@ struct PackedRecurrence: Sendable {
       walk(run, block, lengths, hiddenPacked)
     }
     let last = isFused && layer.steps % 2 == 1 ? floats(run, room.spare) : hidden
-    scatterState(last, lengths, run.outputs[1].floats)
-    if layer.cell == .lstm { scatterState(cell, lengths, run.outputs[2].floats) }
+    layer.scatterStates(last, lengths, run.outputs[1].floats)
+    if layer.cell == .lstm { layer.scatterStates(cell, lengths, run.outputs[2].floats) }
   }
 
   /// All directions and groups of items on their way through the steps of a block.
@@ -194,10 +194,12 @@ struct PackedRecurrence: Sendable {
       let (hidden, spare) = (floats(run, room.hidden) + start, floats(run, room.spare) + start)
       let cell = floats(run, room.cell) + start
       let y = layer.wanted[0] ? run.outputs[0].floats : nil
+      let kept = layer.keepsSteps ? run.outputs.last?.floats : nil
       if isFused {
         FusedWalk(
           layer: layer, direction: direction, lengths: lengths, projection: projection,
-          weights: weights, candidateBias: candidateBias, states: (hidden, spare), cell: cell, y: y
+          weights: weights, candidateBias: candidateBias, states: (hidden, spare), cell: cell, y: y,
+          kept: kept
         ).run(block, items: items, member)
       } else {
         let peepholes = run.inputs.count > Input.p ? run.inputs[Input.p] : nil
@@ -208,7 +210,7 @@ struct PackedRecurrence: Sendable {
           peepholes: peepholes.map { UnsafePointer($0.floats) + direction * 3 * size },
           hidden: hidden, cell: cell,
           gates: floats(run, room.gates) + direction * layer.batch * columns, spare: spare, y: y,
-          kept: layer.keepsSteps ? run.outputs.last?.floats : nil, parallel: parallel
+          kept: kept, parallel: parallel
         ).run(block, items: items)
       }
     }
@@ -244,37 +246,6 @@ struct PackedRecurrence: Sendable {
         for j in 0..<size {
           bias[2 * size + j] = source[2 * size + j]
           inner[j] = source[columns + 2 * size + j]
-        }
-      }
-    }
-  }
-
-  private func gatherState(_ source: UnsafePointer<Float>?, _ target: UnsafeMutablePointer<Float>) {
-    let size = layer.hiddenSize
-    for direction in 0..<layer.directions {
-      for item in 0..<layer.batch {
-        let row = target + (direction * layer.batch + item) * size
-        if let source {
-          row.update(
-            from: source + layer.stateOffset(direction: direction, item: item), count: size)
-        } else {
-          row.update(repeating: 0, count: size)
-        }
-      }
-    }
-  }
-
-  private func scatterState(
-    _ source: UnsafePointer<Float>, _ lengths: [Int], _ target: UnsafeMutablePointer<Float>
-  ) {
-    let size = layer.hiddenSize
-    for direction in 0..<layer.directions {
-      for item in 0..<layer.batch {
-        let row = target + layer.stateOffset(direction: direction, item: item)
-        if lengths[item] == 0 {
-          row.update(repeating: 0, count: size)
-        } else {
-          row.update(from: source + (direction * layer.batch + item) * size, count: size)
         }
       }
     }

@@ -24,12 +24,11 @@ struct RecurrentBackward<T: BackwardElement>: Sendable {
     /// States before each step, and what a GRU's reset gate met.
     var before = 0
     var met = 0
-    var turned = 0
     var hidden = 0
     var cell = 0
     var spare = 0
     var recurrent = 0
-    var operand = 0
+    var products = 0
   }
 
   init(_ layer: RecurrentLayer, _ preparation: Preparation) throws(StackLensError) {
@@ -47,21 +46,22 @@ struct RecurrentBackward<T: BackwardElement>: Sendable {
     let (all, states) = (layer.directions * rows, layer.directions * layer.batch * size)
     let isGRU = layer.cell == .gru
     let resetsAfter = isGRU && layer.appliesLinearBeforeReset
+    var productBytes = 0
+    for product in try Self.products(layer).all {
+      productBytes = max(
+        productBytes, try T.productByteCount(product, threadCount: preparation.threadCount))
+    }
     var plan = ScratchPlan()
     room = Room(
       sums: try plan.reserve(try Shape([all, columns]).count, of: T.self),
       inner: try plan.reserve(resetsAfter ? all * size : 0, of: T.self),
       before: try plan.reserve(all * size, of: T.self),
       met: try plan.reserve(isGRU && !resetsAfter ? all * size : 0, of: T.self),
-      turned: try plan.reserve(try Shape([columns, rows]).count, of: T.self),
       hidden: try plan.reserve(states, of: T.self), cell: try plan.reserve(states, of: T.self),
       spare: try plan.reserve(states, of: T.self),
       recurrent: try plan.reserve(
         layer.directions * (try Self.recurrentBytes(layer)), of: UInt8.self),
-      operand: try plan.reserve(
-        max(
-          try T.packedByteCount(columns, layer.inputSize),
-          try T.packedByteCount(rows, max(layer.inputSize, size))), of: UInt8.self))
+      products: try plan.reserve(productBytes, of: UInt8.self))
     ownBytes = plan.byteCount
   }
 
@@ -100,8 +100,8 @@ struct RecurrentBackward<T: BackwardElement>: Sendable {
     }
     let (x, w, r) = (try wide.input(Input.x), try wide.input(Input.w), try wide.input(Input.r))
     let kept = try wide.input(Backward.kept)
-    load(optional(Backward.h), lengths, part(room.hidden))
-    load(optional(Backward.c), lengths, part(room.cell))
+    layer.gatherStates(optional(Backward.h), lengths, part(room.hidden))
+    layer.gatherStates(optional(Backward.c), lengths, part(room.cell))
     let groups = max(1, (layer.batch + itemGroup - 1) / itemGroup)
     let packed = wide.scratch + room.recurrent
     for direction in 0..<layer.directions {
@@ -130,7 +130,7 @@ struct RecurrentBackward<T: BackwardElement>: Sendable {
       walk.run(items: group * itemGroup..<min(layer.batch, (group + 1) * itemGroup))
     }
     for direction in 0..<layer.directions {
-      weights(direction, x, w, wide, part)
+      try weights(direction, x, w, wide, part)
     }
     parallel.forEach(layer.directions) { direction in
       biases(direction, part, wide.outputs[3])
@@ -138,96 +138,77 @@ struct RecurrentBackward<T: BackwardElement>: Sendable {
         peepholes(direction, lengths, c, optional(Input.c), part(room.sums), wide.outputs[6])
       }
     }
-    store(part(room.hidden), lengths, wide.outputs[4])
-    store(part(room.cell), lengths, wide.outputs[5])
+    layer.scatterStates(part(room.hidden), lengths, wide.outputs[4])
+    layer.scatterStates(part(room.cell), lengths, wide.outputs[5])
     if optional(Input.p) == nil {
       wide.outputs[6].update(repeating: 0, count: layer.directions * 3 * size)
     }
   }
 
-  /// What arrives at the last states; zeros where nothing does, and for items without steps.
-  private func load(
-    _ source: UnsafePointer<T>?, _ lengths: [Int], _ target: UnsafeMutablePointer<T>
-  ) {
-    let size = layer.hiddenSize
-    for direction in 0..<layer.directions {
-      for item in 0..<layer.batch {
-        let row = target + (direction * layer.batch + item) * size
-        if let source, lengths[item] > 0 {
-          row.update(
-            from: source + layer.stateOffset(direction: direction, item: item), count: size)
-        } else {
-          row.update(repeating: 0, count: size)
-        }
-      }
+  /// The products over all steps of one direction: gradients of X, of W, and of R in one or two
+  /// parts, each [m, k] by [k, n].
+  private static func products(_ layer: RecurrentLayer) throws(StackLensError) -> Products {
+    let (columns, size, inputs) = (layer.gateColumns, layer.hiddenSize, layer.inputSize)
+    let rows = try Shape([layer.steps, layer.batch]).count
+    /// Rows of a matrix times those of another, summed.
+    func turned(_ m: Int, _ stride: Int, by n: Int) -> MatrixProduct {
+      MatrixProduct(m: m, n: n, k: rows, aRow: 1, aColumn: stride, bRow: n, bColumn: 1)
     }
+    let isGRU = layer.cell == .gru
+    return Products(
+      x: MatrixProduct(
+        m: rows, n: inputs, k: columns, aRow: columns, aColumn: 1, bRow: inputs, bColumn: 1),
+      w: turned(columns, columns, by: inputs),
+      r: turned(isGRU ? 2 * size : columns, columns, by: size),
+      candidate: turned(size, layer.appliesLinearBeforeReset ? size : columns, by: size))
   }
 
-  private func store(
-    _ source: UnsafePointer<T>, _ lengths: [Int], _ target: UnsafeMutablePointer<T>
-  ) {
-    let size = layer.hiddenSize
-    for direction in 0..<layer.directions {
-      for item in 0..<layer.batch {
-        (target + layer.stateOffset(direction: direction, item: item)).update(
-          from: source + (direction * layer.batch + item) * size, count: size)
-      }
-    }
+  private struct Products {
+    let x: MatrixProduct
+    let w: MatrixProduct
+    let r: MatrixProduct
+    /// That of a GRU's candidates.
+    let candidate: MatrixProduct
+    var all: [MatrixProduct] { [x, w, r, candidate] }
   }
 
-  /// The gradients of X, W and R: products over all steps.
   private func weights(
     _ direction: Int, _ x: UnsafePointer<T>, _ w: UnsafePointer<T>, _ wide: WideRun<T>,
     _ part: (Int) -> UnsafeMutablePointer<T>
-  ) {
+  ) throws(StackLensError) {
     let (columns, size, inputs) = (layer.gateColumns, layer.hiddenSize, layer.inputSize)
     let rows = layer.steps * layer.batch
-    let parallel = wide.run.parallel
+    let products = try Self.products(layer)
     let sums = part(room.sums) + direction * rows * columns
-    let before = part(room.before) + direction * rows * size
-    let operand = wide.scratch + room.operand
-    if wantsOutput[0] {
-      T.pack(w + direction * columns * inputs, columns, inputs, operand, parallel)
-      T.multiply(
-        rows, inputs, columns, sums, columns, operand, wide.outputs[0], inputs,
-        accumulates: direction > 0, parallel)
+    func multiply(
+      _ product: MatrixProduct, _ a: UnsafePointer<T>, _ b: UnsafePointer<T>,
+      _ c: UnsafeMutablePointer<T>, accumulates: Bool = false
+    ) throws(StackLensError) {
+      try T.product(
+        product, a, b, c, accumulates: accumulates, wide.scratch + room.products,
+        wide.run.parallel)
     }
-    guard wantsOutput[1] || wantsOutput[2] else { return }
-    let turned = part(room.turned)
-    turn(sums, columns, turned, parallel)
+    if wantsOutput[0] {
+      try multiply(
+        products.x, sums, w + direction * columns * inputs, wide.outputs[0],
+        accumulates: direction > 0)
+    }
     if wantsOutput[1] {
-      T.pack(x, rows, inputs, operand, parallel)
-      T.multiply(
-        columns, inputs, rows, turned, rows, operand,
-        wide.outputs[1] + direction * columns * inputs, inputs, accumulates: false, parallel)
+      try multiply(products.w, sums, x, wide.outputs[1] + direction * columns * inputs)
     }
     guard wantsOutput[2] else { return }
     let target = wide.outputs[2] + direction * columns * size
-    T.pack(before, rows, size, operand, parallel)
-    let shared = layer.cell == .gru ? 2 * size : columns
-    T.multiply(
-      shared, size, rows, turned, rows, operand, target, size, accumulates: false, parallel)
+    let before = part(room.before) + direction * rows * size
+    try multiply(products.r, sums, before, target)
     guard layer.cell == .gru else { return }
     if layer.appliesLinearBeforeReset {
-      turn(part(room.inner) + direction * rows * size, size, turned + shared * rows, parallel)
+      try multiply(
+        products.candidate, part(room.inner) + direction * rows * size, before,
+        target + 2 * size * size)
     } else {
-      T.pack(part(room.met) + direction * rows * size, rows, size, operand, parallel)
-    }
-    T.multiply(
-      size, size, rows, turned + shared * rows, rows, operand, target + shared * size, size,
-      accumulates: false, parallel)
-  }
-
-  /// Rows as columns.
-  private func turn(
-    _ source: UnsafePointer<T>, _ columns: Int, _ target: UnsafeMutablePointer<T>,
-    _ parallel: Parallel
-  ) {
-    let rows = layer.steps * layer.batch
-    parallel.ranges(columns, grain: max(16, cheapGrain / max(1, rows))) { range in
-      slk_transpose(
-        source + range.lowerBound, columns, target + range.lowerBound * rows, rows, rows,
-        range.count, MemoryLayout<T>.stride)
+      try multiply(
+        products.candidate, sums + 2 * size, part(room.met) + direction * rows * size,
+        target + 2 * size * size)
     }
   }
 

@@ -186,6 +186,42 @@ struct RecurrentLayer: Sendable {
   }
 }
 
+extension RecurrentLayer {
+  /// Copies the states of all items, in the tensor's order, to one matrix for each direction: zeros
+  /// where there are none, and for items without steps.
+  func gatherStates<T: AdditiveArithmetic>(
+    _ source: UnsafePointer<T>?, _ lengths: [Int], _ target: UnsafeMutablePointer<T>
+  ) {
+    for direction in 0..<directions {
+      for item in 0..<batch {
+        let row = target + (direction * batch + item) * hiddenSize
+        if let source, lengths[item] > 0 {
+          row.update(
+            from: source + stateOffset(direction: direction, item: item), count: hiddenSize)
+        } else {
+          row.update(repeating: .zero, count: hiddenSize)
+        }
+      }
+    }
+  }
+
+  /// Copies them back; zeros for items without steps.
+  func scatterStates<T: AdditiveArithmetic>(
+    _ source: UnsafePointer<T>, _ lengths: [Int], _ target: UnsafeMutablePointer<T>
+  ) {
+    for direction in 0..<directions {
+      for item in 0..<batch {
+        let row = target + stateOffset(direction: direction, item: item)
+        if lengths[item] == 0 {
+          row.update(repeating: .zero, count: hiddenSize)
+        } else {
+          row.update(from: source + (direction * batch + item) * hiddenSize, count: hiddenSize)
+        }
+      }
+    }
+  }
+}
+
 extension OperatorTable {
   static let recurrent: [OperatorDefinition] = [
     .rnn, .gru, .lstm, .rnnTraining, .gruTraining, .lstmTraining, .rnnGradient, .gruGradient,

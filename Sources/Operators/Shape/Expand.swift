@@ -19,7 +19,8 @@ extension OperatorDefinition {
         let plan = StridedCopy(
           input.elementType, target.dims, from: input.shape.broadcastStrides(to: target),
           to: target.strides)
-        return PreparedKernel { (run) throws(StackLensError) in
+        return PreparedKernel(isIdentity: input.shape.count == target.count) {
+          (run) throws(StackLensError) in
           plan.run(from: try run.input(0).base, to: run.outputs[0].base, run.parallel)
         }
       }

@@ -1,0 +1,40 @@
+import Graphs
+import Tensors
+
+extension Transform {
+  /// Products of float32 with a weight, or with transposed factors as gradients have them, round
+  /// their factors to bfloat16.
+  static func roundProducts(_ graph: Graph) -> Graph {
+    let index = GraphIndex(graph)
+    var result = graph
+    for place in graph.nodes.indices {
+      if let node = rounded(graph.nodes[place], index) { result.nodes[place] = node }
+    }
+    return result
+  }
+
+  private static func rounded(_ node: Node, _ index: GraphIndex) -> Node? {
+    func isSet(_ name: String) -> Bool { node.attributes[name]?.isTrue ?? false }
+    var kept = ["transA", "transB", "alpha"]
+    let inputs = node.inputs
+    switch (node.domain, node.opType) {
+    case ("ai.stacklens", "FusedMatMul"): kept.append("activation")
+    case ("com.microsoft", "FusedMatMul"):
+      guard !isSet("transBatchA"), !isSet("transBatchB") else { return nil }
+    case ("", "MatMul"):
+      guard index.floatDims(node.inputs[1])?.count == 2 else { return nil }
+    case ("", "Gemm"):
+      guard let dims = index.floatDims(inputs[1]), dims.count == 2 else { return nil }
+      if case .float(let beta)? = node.attributes["beta"], beta != 1 { return nil }
+      let bias = inputs.count > 2 ? inputs[2] : ""
+      guard bias.isEmpty || index.floatDims(bias) == [isSet("transB") ? dims[0] : dims[1]]
+      else { return nil }
+    default: return nil
+    }
+    var attributes = node.attributes.filter { kept.contains($0.key) }
+    attributes["rounds_factors"] = .int(1)
+    return Node(
+      "FusedMatMul", inputs: inputs, outputs: node.outputs, attributes: attributes,
+      name: node.name, domain: "ai.stacklens")
+  }
+}
