@@ -48,6 +48,11 @@ struct TrainingMode {
           statistics.removeAll { $0.name == name }
           statistics.append((name, node.outputs[place + 1]))
         }
+        let unbiased = try UnbiasedVariance(node, fresh)
+        statistics[statistics.count - 1].next = unbiased.result
+        added += unbiased.constants
+        replaced[index] = [node] + unbiased.nodes
+        continue
       } else if node.isDropout, node.readOutputs(read) <= 1 {
         salt += 1
         var ratio = node.inputs.count > 1 ? node.inputs[1] : ""
@@ -117,6 +122,43 @@ extension Node {
   /// How many of the first outputs anybody reads.
   fileprivate func readOutputs(_ read: Set<String>) -> Int {
     (outputs.lastIndex { read.contains($0) } ?? -1) + 1
+  }
+}
+
+/// The next running variance as PyTorch has it. The standard's holds the variance of the batch as its n
+/// elements' mean square, PyTorch's as its estimate for what they were drawn from: n / (n - 1) of it.
+private struct UnbiasedVariance {
+  private(set) var nodes: [Node] = []
+  private(set) var constants: [Initializer] = []
+  let result: String
+
+  init(_ node: Node, _ fresh: (String) -> String) throws(StackLensError) {
+    var momentum: Float = 0.9
+    if case .float(let value)? = node.attributes["momentum"] { momentum = value }
+    let (old, next) = (node.inputs[4], node.outputs[2])
+    var nodes: [Node] = []
+    var constants: [Initializer] = []
+    func apply(
+      _ opType: String, _ inputs: [String], _ attributes: [String: Attribute] = [:]
+    ) -> String {
+      let output = fresh("\(old).\(opType)")
+      nodes.append(Node(opType, inputs: inputs, outputs: [output], attributes: attributes))
+      return output
+    }
+    func number(_ value: Float) throws(StackLensError) -> String {
+      let name = fresh("\(old).number")
+      constants.append(Initializer(name, try Tensor(scalar: value), isConstant: true))
+      return name
+    }
+    let count = apply("Div", [apply("Size", [node.inputs[0]]), apply("Size", [old])])
+    let one = try number(1)
+    let others = apply(
+      "Max", [apply("Sub", [apply("Cast", [count], ["to": .int(1)]), one]), one])
+    // What the batch added is (1 - momentum) times its variance.
+    let added = apply("Sub", [next, apply("Mul", [old, try number(momentum)])])
+    result = apply("Add", [next, apply("Div", [added, others])])
+    self.nodes = nodes
+    self.constants = constants
   }
 }
 

@@ -175,12 +175,24 @@ struct TrainerTests {
     let model = try perceptron(normalizes: true)
     let trainer = try trainer(model, #"{"loss": "cross_entropy"}"#)
     try trainer.fit(data(), fit(1))
-    let found = try trainer.model().graph.initializers
-    let mean = try #require(found.first { $0.name == "norm.running_mean" }).tensor
+    let trained = try trainer.model().graph.initializers
+    let mean = try #require(trained.first { $0.name == "norm.running_mean" }).tensor
     #expect(try mean.elements(as: Float.self).contains { $0 != 0 })
+    // One batch: what is added is the unbiased variance of what comes in, as in PyTorch.
+    let single = try TrainingTests.trainer(model, #"{"loss": "cross_entropy"}"#)
+    let batch = try #require(try data().batch(0, ofEpoch: 0))
+    try single.step(batch)
+    let variance = try #require(
+      single.model().graph.initializers.first { $0.name == "norm.running_var" })
+    let x = try #require(batch["x"]).elements(as: Float.self).map(Double.init)
+    let w = try normal([16, 8], seed: 1, scale: 0.4).elements(as: Float.self).map(Double.init)
+    let first = (0..<20).map { row in (0..<8).reduce(0) { $0 + x[row * 8 + $1] * w[$1] } }
+    let center = first.reduce(0, +) / 20
+    let unbiased = first.reduce(0) { $0 + ($1 - center) * ($1 - center) } / 19
+    let found = Double(try variance.tensor.elements(as: Float.self)[0])
+    #expect(abs(found - (0.9 + 0.1 * unbiased)) < 1e-5)
     // The model that answers uses them.
-    let x = try normal([3, 8], seed: 1)
-    let y = try trainer.predict(["x": x])[0].tensor()
+    let y = try trainer.predict(["x": normal([3, 8], seed: 1)])[0].tensor()
     #expect(y.shape.dims == [3, 3])
   }
 
