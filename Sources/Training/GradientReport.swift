@@ -7,6 +7,8 @@ public struct GradientReport: Sendable {
   /// One parameter.
   public struct Entry: Sendable {
     public let name: String
+    /// Axes: matrices and kernels have two and more, biases one.
+    public let rank: Int
     /// Euclidean norms.
     public let gradientNorm: Double
     public let valueNorm: Double
@@ -38,7 +40,8 @@ public struct GradientReport: Sendable {
         if g == 0 { zeros += 1 }
       }
       return Entry(
-        name: span.name, gradientNorm: squares.squareRoot(), valueNorm: valueSquares.squareRoot(),
+        name: span.name, rank: span.shape.rank, gradientNorm: squares.squareRoot(),
+        valueNorm: valueSquares.squareRoot(),
         largest: largest, zeroShare: span.count == 0 ? 0 : Double(zeros) / Double(span.count),
         nonFiniteCount: odd)
     }
@@ -65,7 +68,8 @@ public struct GradientReport: Sendable {
     }
     warn("the gradient has all but vanished; try normalisation layers, residuals or another start")
     {
-      $0.gradientNorm > 0 && $0.gradientNorm < top * Self.vanishing
+      // Biases that a normalisation or a softmax takes off again have none to begin with.
+      $0.rank > 1 && $0.gradientNorm > 0 && $0.gradientNorm < top * Self.vanishing
     }
     warn("the gradient explodes; clip gradients (clip_norm) or lower the learning rate") {
       $0.gradientNorm > Self.exploding * max($0.valueNorm, 1)

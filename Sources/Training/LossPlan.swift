@@ -17,7 +17,8 @@ public struct LossPlan: Sendable {
     let outputs: [String]?
     /// Names of what the outputs are compared with.
     let targets: [String]
-    let weight: Double
+    /// Its factor in the sum.
+    let scale: Double
   }
 
   enum Kind: Sendable {
@@ -29,7 +30,7 @@ public struct LossPlan: Sendable {
 
   /// - Parameter json: the name of a loss, an object with its "name" and options, or a list of them;
   ///   {"output": "loss"} names an output of the model. Beside a loss's own options each may have
-  ///   "outputs", "targets" (names) and "weight".
+  ///   "outputs", "targets" (names) and "scale", a factor of it.
   package init(_ json: JSON) throws(StackLensError) {
     if let output = json["output"] {
       guard let name = output.stringValue, json.objectValue?.count == 1 else {
@@ -52,12 +53,12 @@ public struct LossPlan: Sendable {
     if let name = json.stringValue {
       return Term(
         loss: try Loss(named: name, options: .null), outputs: nil,
-        targets: [count == 1 ? targetName : "\(targetName)\(index)"], weight: 1)
+        targets: [count == 1 ? targetName : "\(targetName)\(index)"], scale: 1)
     }
     guard let object = json.objectValue, let name = object["name"]?.stringValue else {
       throw .invalidArgument("a loss is a name or an object with a \"name\", found \(json.kind)")
     }
-    let own = ["name", "outputs", "targets", "weight"]
+    let own = ["name", "outputs", "targets", "scale"]
     var options = try OptionReader(
       .object(JSONObject(object.members.filter { own.contains($0.key) })), of: "loss '\(name)'")
     let rest = JSONObject(object.members.filter { !own.contains($0.key) })
@@ -65,7 +66,7 @@ public struct LossPlan: Sendable {
       loss: try Loss(named: name, options: .object(rest)), outputs: try options.strings("outputs"),
       targets: try options.strings("targets")
         ?? [count == 1 ? targetName : "\(targetName)\(index)"],
-      weight: try options.number("weight", default: 1))
+      scale: try options.number("scale", default: 1))
   }
 
   /// Names of all targets that a batch brings.
@@ -124,8 +125,8 @@ public struct LossPlan: Sendable {
     let loss = try term.loss.build(
       builder, outputs: names.map { builder.existing($0) },
       targets: term.targets.map { builder.existing($0) }, types: { types[$0] })
-    guard term.weight != 1 else { return loss }
-    return loss * (try builder.scalar("weight", Float(term.weight)))
+    guard term.scale != 1 else { return loss }
+    return loss * (try builder.scalar("scale", Float(term.scale)))
   }
 
   private static func unknownOutput(_ name: String, _ graph: Graph) -> StackLensError {

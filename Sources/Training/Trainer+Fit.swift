@@ -33,6 +33,8 @@ private struct Fit {
   /// Nanoseconds that the last batch took to make.
   private var preparation: Int64 = 0
   private var seconds = 0.0
+  /// Warnings about gradients that were given; nobody needs them twice.
+  private var said: Set<String> = []
   /// A batch that is made faster is not worth a thread.
   private static let backgroundNanoseconds: Int64 = 100_000
   private static let failureLimit = 3
@@ -78,7 +80,7 @@ private struct Fit {
       if options.gradientReportInterval > 0,
         (report.step - 1) % options.gradientReportInterval == 0
       {
-        for text in try trainer.gradientReport().warnings {
+        for text in try trainer.gradientReport().warnings where said.insert(text).inserted {
           mayGoOn = observe(.warning("step \(report.step): \(text)")) && mayGoOn
         }
       }

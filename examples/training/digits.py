@@ -3,7 +3,7 @@
     pip install scikit-learn
     python examples/training/digits.py [--epochs 40] [--seed 1] [--save digits.onnx]
 
-1,437 images to learn from, 360 held out (every fifth, in the order of the data set), which are looked
+1,438 images to learn from, 359 held out (every fifth, in the order of the data set), which are looked
 at once, at the end.
 """
 
