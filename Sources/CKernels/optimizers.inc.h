@@ -57,10 +57,11 @@ static void SLK_NAME(sgd)(const slk_gradient_terms *terms, float rate, float mom
 
 SLK_INLINE void SLK_NAME(adam_of)(const slk_gradient_terms *terms, const slk_adam_step *step,
                                   float *w, const float *g, float *m, float *v, float *largest,
-                                  const bool is_direct, size_t n) {
+                                  const bool is_direct, const bool is_plain, size_t n) {
   SLK_LOOP {
-    const vf weight = SLK_AT(w), past = SLK_AT(m);
-    const vf flow = SLK_NAME(terms_of)(terms, SLK_AT(g), weight);
+    const vf weight = SLK_AT(w), past = SLK_AT(m), given = SLK_AT(g);
+    const vf flow =
+        is_plain ? given * terms->scale : SLK_NAME(terms_of)(terms, given, weight);
     const vf mean = v_fma(v_set(step->first), flow - past, past);
     const vf square = v_fma(v_set(step->kept), SLK_AT(v), step->fresh * flow * flow);
     SLK_PUT(m, mean)
@@ -81,11 +82,14 @@ SLK_INLINE void SLK_NAME(adam_of)(const slk_gradient_terms *terms, const slk_ada
 static void SLK_NAME(adam)(const slk_gradient_terms *terms, const slk_adam_step *step, float *w,
                            const float *g, float *m, float *v, float *largest, size_t n) {
   if (step->direct != 0.0f) {
-    SLK_NAME(adam_of)(terms, step, w, g, m, v, largest, true, n);
+    SLK_NAME(adam_of)(terms, step, w, g, m, v, largest, true, false, n);
   } else if (largest) {
-    SLK_NAME(adam_of)(terms, step, w, g, m, v, largest, false, n);
+    SLK_NAME(adam_of)(terms, step, w, g, m, v, largest, false, false, n);
+  } else if (terms->l1 != 0.0f || terms->l2 != 0.0f || terms->limit != INFINITY) {
+    SLK_NAME(adam_of)(terms, step, w, g, m, v, NULL, false, false, n);
   } else {
-    SLK_NAME(adam_of)(terms, step, w, g, m, v, NULL, false, n);
+    // The usual case, where weights that lie in the cache are as fast as the arithmetic.
+    SLK_NAME(adam_of)(terms, step, w, g, m, v, NULL, false, true, n);
   }
 }
 
@@ -187,21 +191,23 @@ SLK_INLINE double SLK_NAME(wide_sum)(vd v) {
   return sum;
 }
 
-/// total + the squares of both halves of x.
-SLK_INLINE vd SLK_NAME(wide_squares)(vd total, vf x) {
+/// total + x^2, in the halves of x.
+SLK_INLINE void SLK_NAME(add_squares)(vd total[2], vf x) {
   const vd low = __builtin_convertvector(x.lo, vd), high = __builtin_convertvector(x.hi, vd);
-  return total + (low * low + high * high);
+  total[0] += low * low;
+  total[1] += high * high;
 }
 
 static void SLK_NAME(norm_sums)(const float *x, size_t n, double sums[2]) {
-  vd absolute = (vd)0.0, squares = (vd)0.0;
+  vd absolute[2] = {(vd)0.0, (vd)0.0}, squares[2] = {(vd)0.0, (vd)0.0};
   SLK_LOOP {
     const vf value = SLK_AT(x), size = v_abs(value);
-    absolute += __builtin_convertvector(size.lo, vd) + __builtin_convertvector(size.hi, vd);
-    squares = SLK_NAME(wide_squares)(squares, value);
+    absolute[0] += __builtin_convertvector(size.lo, vd);
+    absolute[1] += __builtin_convertvector(size.hi, vd);
+    SLK_NAME(add_squares)(squares, size);
   }
-  sums[0] = SLK_NAME(wide_sum)(absolute);
-  sums[1] = SLK_NAME(wide_sum)(squares);
+  sums[0] = SLK_NAME(wide_sum)(absolute[0] + absolute[1]);
+  sums[1] = SLK_NAME(wide_sum)(squares[0] + squares[1]);
 }
 
 // Layerwise rates -----------------------------------------------------------------------------
@@ -214,7 +220,7 @@ SLK_INLINE vf SLK_NAME(lamb_direction)(const slk_adam_step *step, float decay, v
 static void SLK_NAME(lamb_moments)(const slk_gradient_terms *terms, const slk_adam_step *step,
                                    float decay, const float *w, const float *g, float *m, float *v,
                                    double sums[2], size_t n) {
-  vd weights = (vd)0.0, directions = (vd)0.0;
+  vd weights[2] = {(vd)0.0, (vd)0.0}, directions[2] = {(vd)0.0, (vd)0.0};
   SLK_LOOP {
     const vf weight = SLK_AT(w), past = SLK_AT(m);
     const vf flow = SLK_NAME(terms_of)(terms, SLK_AT(g), weight);
@@ -222,12 +228,12 @@ static void SLK_NAME(lamb_moments)(const slk_gradient_terms *terms, const slk_ad
     const vf square = v_fma(v_set(step->kept), SLK_AT(v), step->fresh * flow * flow);
     SLK_PUT(m, mean)
     SLK_PUT(v, square)
-    weights = SLK_NAME(wide_squares)(weights, weight);
+    SLK_NAME(add_squares)(weights, weight);
     const vf direction = SLK_NAME(lamb_direction)(step, decay, weight, mean, square);
-    directions = SLK_NAME(wide_squares)(directions, direction);
+    SLK_NAME(add_squares)(directions, direction);
   }
-  sums[0] += SLK_NAME(wide_sum)(weights);
-  sums[1] += SLK_NAME(wide_sum)(directions);
+  sums[0] += SLK_NAME(wide_sum)(weights[0] + weights[1]);
+  sums[1] += SLK_NAME(wide_sum)(directions[0] + directions[1]);
 }
 
 static void SLK_NAME(lamb_apply)(const slk_adam_step *step, float decay, float rate, float *w,
