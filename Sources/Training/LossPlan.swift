@@ -81,7 +81,6 @@ public struct LossPlan: Sendable {
   /// - Parameter types: of the targets, by name.
   func add(to graph: inout Graph, targets types: [String: ElementType]) throws(StackLensError) {
     let builder = GraphBuilder("loss", prefix: "loss")
-    let known = GraphTypes(of: graph).values
     var total: Edge
     switch kind {
     case .output(let name):
@@ -97,6 +96,8 @@ public struct LossPlan: Sendable {
         }
         graph.inputs.append(ValueInfo(name, .tensor(type, nil)))
       }
+      // What a target is decides what is built: labels or probabilities.
+      let known = GraphTypes(of: graph).values
       var sums: [Edge] = []
       for term in terms {
         sums.append(try Self.value(of: term, in: graph, builder, known))

@@ -45,6 +45,7 @@ private struct Fit {
 
   mutating func run(_ observe: Trainer.Observer) throws(StackLensError) -> History {
     trainer.isStopping = false
+    try plan()
     while trainer.progress.epoch < options.epochs {
       let start = monotonicNanoseconds()
       let isWhole = try epoch(observe)
@@ -60,6 +61,19 @@ private struct Fit {
       trainer.restore(best)
     }
     return history
+  }
+
+  /// Tells a schedule that goes over all steps how many there are.
+  private func plan() throws(StackLensError) {
+    guard trainer.schedule.needsTotalSteps else { return }
+    guard let batches = data.batchCount else {
+      throw .invalidArgument(
+        "schedule '\(trainer.schedule.name)' needs total_steps: the data does not say how many "
+          + "batches it has")
+    }
+    let (count, overflow) = batches.multipliedReportingOverflow(by: options.epochs)
+    guard !overflow else { throw .limitExceeded("\(options.epochs) epochs have too many batches") }
+    try trainer.schedule.plan(totalSteps: max(1, count / trainer.options.accumulation))
   }
 
   /// The batches of an epoch from where training stands; false where somebody stopped it.
@@ -144,7 +158,7 @@ private struct Fit {
     let (figure, isBetterUp) = try monitored(loss, validation)
     let isBest = isBetter(figure, than: progress.bestFigure, up: isBetterUp)
     let rate = trainer.learningRate
-    trainer.schedule.observe(isBetterUp ? -figure : figure)
+    trainer.schedule.observe(figure, isBetterUp: isBetterUp)
     trainer.progress.epoch += 1
     trainer.progress.batch = 0
     (trainer.progress.lossSum, trainer.progress.normSum, trainer.progress.examples) = (0, 0, 0)

@@ -166,7 +166,11 @@ public final class Trainer: @unchecked Sendable {  // every entry goes through `
   @discardableResult
   public func step(_ batch: Batch) throws(StackLensError) -> StepReport {
     try exclusively { () throws(StackLensError) in
-      try step(batch, at: (progress.epoch, progress.batch, nil))
+      guard !schedule.needsTotalSteps else {
+        throw .invalidArgument(
+          "schedule '\(schedule.name)' needs total_steps where steps are taken one by one")
+      }
+      return try step(batch, at: (progress.epoch, progress.batch, nil))
     }
   }
 

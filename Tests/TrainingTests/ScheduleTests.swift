@@ -48,8 +48,23 @@ struct ScheduleTests {
   @Test func totalStepsOfTheTrainerAreTheDefault() throws {
     let given = try Schedule(named: "linear", options: json(#"{"total_steps": 7}"#), totalSteps: 9)
     #expect(given.factor(step: 7, epoch: 0) == 0)
-    let counted = try Schedule(named: "linear", totalSteps: 8)
-    #expect(counted.factor(step: 4, epoch: 0) == 0.5)
+    var counted = try Schedule(named: "linear", options: json(#"{"warmup_steps": 2}"#))
+    #expect(counted.needsTotalSteps && counted.factor(step: 1, epoch: 0) == 0.5)
+    #expect(counted.factor(step: 6, epoch: 0) == 1)
+    try counted.plan(totalSteps: 10)
+    #expect(!counted.needsTotalSteps && counted.factor(step: 6, epoch: 0) == 0.5)
+    try counted.plan(totalSteps: 99)
+    #expect(counted.factor(step: 10, epoch: 0) == 0)
+    #expect(failure { _ = try Schedule(named: "linear", totalSteps: 0) } != nil)
+  }
+
+  @Test func figuresSayWhichWayIsBetter() throws {
+    let options = try json(#"{"patience": 0, "factor": 0.5}"#)
+    var schedule = try Schedule(named: "reduce_on_plateau", options: options)
+    for accuracy in [0.5, 0.6, 0.7] { schedule.observe(accuracy, isBetterUp: true) }
+    #expect(schedule.factor(step: 0, epoch: 0) == 1)
+    schedule.observe(0.69999, isBetterUp: true)
+    #expect(schedule.factor(step: 0, epoch: 0) == 0.5)
   }
 
   @Test func whatIsNoNumberIsNeverBetter() throws {
@@ -59,7 +74,7 @@ struct ScheduleTests {
   }
 
   @Test(arguments: [
-    ("cosinus", "{}", "no schedule 'cosinus'"), ("cosine", "{}", "total_steps"),
+    ("cosinus", "{}", "no schedule 'cosinus'"), ("cosine", #"{"total_steps": 0}"#, "total_steps"),
     ("cosine", #"{"total_steps": 5, "warmup_steps": 5}"#, "more than the 5"),
     ("step", "{}", "step_size"), ("step", #"{"step_size": 0}"#, "step_size"),
     ("multi_step", #"{"milestones": "x"}"#, "milestones"),

@@ -7,13 +7,13 @@ struct PolynomialSchedule: ScheduleCurve {
   private let power: Double
   private let least: Double
 
-  init(_ options: inout OptionReader, _ setting: ScheduleSetting) throws(StackLensError) {
+  init(_ options: inout OptionReader, _ setting: inout ScheduleSetting) throws(StackLensError) {
     let power = try options.number("power", default: 1, in: .positive)
-    try self.init(&options, setting, power: power)
+    try self.init(&options, &setting, power: power)
   }
 
   fileprivate init(
-    _ options: inout OptionReader, _ setting: ScheduleSetting, power: Double
+    _ options: inout OptionReader, _ setting: inout ScheduleSetting, power: Double
   ) throws(StackLensError) {
     self.power = power
     length = try setting.length(&options)
@@ -30,8 +30,8 @@ struct PolynomialSchedule: ScheduleCurve {
 struct LinearSchedule: ScheduleCurve {
   private let line: PolynomialSchedule
 
-  init(_ options: inout OptionReader, _ setting: ScheduleSetting) throws(StackLensError) {
-    line = try PolynomialSchedule(&options, setting, power: 1)
+  init(_ options: inout OptionReader, _ setting: inout ScheduleSetting) throws(StackLensError) {
+    line = try PolynomialSchedule(&options, &setting, power: 1)
   }
 
   func factor(step: Int, epoch: Int) -> Double { line.factor(step: step, epoch: epoch) }
@@ -43,7 +43,7 @@ struct CosineSchedule: ScheduleCurve {
   private let length: Int
   private let least: Double
 
-  init(_ options: inout OptionReader, _ setting: ScheduleSetting) throws(StackLensError) {
+  init(_ options: inout OptionReader, _ setting: inout ScheduleSetting) throws(StackLensError) {
     length = try setting.length(&options)
     least = try options.number("min_factor", default: 0, in: .share)
   }
@@ -61,7 +61,7 @@ struct CosineRestartsSchedule: ScheduleCurve {
   private let least: Double
   private let unit: ScheduleUnit
 
-  init(_ options: inout OptionReader, _ setting: ScheduleSetting) throws(StackLensError) {
+  init(_ options: inout OptionReader, _ setting: inout ScheduleSetting) throws(StackLensError) {
     guard let period = try options.integer("period", in: 1...Int(Int32.max)) else {
       throw .invalidArgument("option 'period' of \(setting.owner) is missing")
     }
@@ -96,7 +96,7 @@ struct OneCycleSchedule: ScheduleCurve {
   private let start: Double
   private let isLinear: Bool
 
-  init(_ options: inout OptionReader, _ setting: ScheduleSetting) throws(StackLensError) {
+  init(_ options: inout OptionReader, _ setting: inout ScheduleSetting) throws(StackLensError) {
     let length = Double(try setting.length(&options))
     let share = try options.number("pct_start", default: 0.3, in: 1e-6...1 - 1e-6)
     start = 1 / (try options.number("div_factor", default: 25, in: .positive))

@@ -1,14 +1,15 @@
 import Base
 
-/// Times `factor` whenever the observed metric has not become better for more than `patience` epochs.
+/// Times `factor` whenever the observed figure has not become better for more than `patience` epochs.
 /// Better is less than best · (1 - threshold) (`mode` min), more than best · (1 + threshold) (max), or by
-/// `threshold` itself (`threshold_mode` abs). Bad epochs do not count for `cooldown` epochs after that.
+/// `threshold` itself (`threshold_mode` abs); without a mode the figure says which of both. Bad epochs do not count for `cooldown` epochs after that.
 struct ReduceOnPlateau: ScheduleCurve {
   private let factor: Double
   private let patience: Int
   private let threshold: Double
   private let isRelative: Bool
-  private let isMaximum: Bool
+  /// Nil: as the figure has it.
+  private let isMaximum: Bool?
   private let cooldown: Int
   private let least: Double
 
@@ -18,21 +19,22 @@ struct ReduceOnPlateau: ScheduleCurve {
   private var badEpochs = 0
   private var cooldownLeft = 0
 
-  init(_ options: inout OptionReader, _ setting: ScheduleSetting) throws(StackLensError) {
+  init(_ options: inout OptionReader, _ setting: inout ScheduleSetting) throws(StackLensError) {
     factor = try options.number("factor", default: 0.1, in: .belowOne)
     patience = try options.integer("patience", default: 10)
     threshold = try options.number("threshold", default: 1e-4, in: .notNegative)
     isRelative = try options.choice("threshold_mode", ["rel", "abs"]) == "rel"
-    isMaximum = try options.choice("mode", ["min", "max"]) == "max"
+    let mode = try options.choice("mode", ["auto", "min", "max"])
+    isMaximum = mode == "auto" ? nil : mode == "max"
     cooldown = try options.integer("cooldown", default: 0)
     least = try options.number("min_factor", default: 0, in: .share)
   }
 
   func factor(step: Int, epoch: Int) -> Double { current }
 
-  mutating func observe(_ metric: Double) {
-    if isBetter(metric) {
-      best = metric
+  mutating func observe(_ figure: Double, isBetterUp: Bool) {
+    if isBetter(figure, isMaximum ?? isBetterUp) {
+      best = figure
       badEpochs = 0
     } else {
       badEpochs += 1
@@ -49,13 +51,13 @@ struct ReduceOnPlateau: ScheduleCurve {
   }
 
   /// What is no number is never better.
-  private func isBetter(_ metric: Double) -> Bool {
-    guard let best else { return metric.isFinite }
+  private func isBetter(_ figure: Double, _ isMaximum: Bool) -> Bool {
+    guard let best else { return figure.isFinite }
     switch (isMaximum, isRelative) {
-    case (false, true): return metric < best * (1 - threshold)
-    case (false, false): return metric < best - threshold
-    case (true, true): return metric > best * (1 + threshold)
-    case (true, false): return metric > best + threshold
+    case (false, true): return figure < best * (1 - threshold)
+    case (false, false): return figure < best - threshold
+    case (true, true): return figure > best * (1 + threshold)
+    case (true, false): return figure > best + threshold
     }
   }
 

@@ -9,8 +9,11 @@ import Base
 public struct Schedule: Sendable {
   /// The name that it was made by.
   public let name: String
+  /// Whether `total_steps` is not said yet: until `plan` does, the factor is 1 behind the warm-up.
+  public private(set) var needsTotalSteps: Bool
   private var curve: any ScheduleCurve
   private let warmUp: (steps: Int, start: Double)
+  private let options: JSON
 
   private static let curves: [(name: String, type: any ScheduleCurve.Type)] = [
     ("constant", ConstantSchedule.self), ("step", StepSchedule.self),
@@ -23,8 +26,7 @@ public struct Schedule: Sendable {
   /// The schedules there are.
   public static var names: [String] { curves.map(\.name) }
 
-  /// - Parameters:
-  ///   - totalSteps: `total_steps` where the options do not say it.
+  /// - Parameter totalSteps: `total_steps` where the options do not say it.
   /// - Throws: `.invalidArgument` for a name or an option that is not known, or a value that is not
   ///   taken.
   package init(
@@ -38,24 +40,39 @@ public struct Schedule: Sendable {
     var options = try OptionReader(json, of: owner)
     let steps = try options.integer("warmup_steps", default: 0)
     let start = try options.number("warmup_start", default: 0, in: .share)
-    let setting = ScheduleSetting(warmUpSteps: steps, totalSteps: totalSteps, owner: owner)
-    curve = try type.init(&options, setting)
+    var setting = ScheduleSetting(warmUpSteps: steps, totalSteps: totalSteps, owner: owner)
+    curve = try type.init(&options, &setting)
     try options.finish()
     self.name = name
+    self.options = json
+    needsTotalSteps = setting.isMissingTotal
     warmUp = (steps, start)
+  }
+
+  /// Says how many steps there are, where the options do not.
+  /// - Throws: `.invalidArgument` where the warm-up alone takes as many.
+  public mutating func plan(totalSteps: Int) throws(StackLensError) {
+    guard needsTotalSteps else { return }
+    self = try Schedule(named: name, options: options, totalSteps: totalSteps)
   }
 
   /// The factor of step `step` of epoch `epoch`, both from 0 on.
   public func factor(step: Int, epoch: Int) -> Double {
+    func later(_ step: Int) -> Double {
+      needsTotalSteps ? 1 : curve.factor(step: step, epoch: epoch)
+    }
     if step < warmUp.steps {
       let share = Double(step) / Double(warmUp.steps)
-      return (warmUp.start + (1 - warmUp.start) * share) * curve.factor(step: 0, epoch: epoch)
+      return (warmUp.start + (1 - warmUp.start) * share) * later(0)
     }
-    return curve.factor(step: step - warmUp.steps, epoch: epoch)
+    return later(step - warmUp.steps)
   }
 
-  /// Tells the schedule what the validation metric was at the end of an epoch.
-  public mutating func observe(_ metric: Double) { curve.observe(metric) }
+  /// Tells the schedule what a figure was at the end of an epoch.
+  /// - Parameter isBetterUp: whether more of it is better.
+  public mutating func observe(_ figure: Double, isBetterUp: Bool = false) {
+    curve.observe(figure, isBetterUp: isBetterUp)
+  }
 
   /// What the schedule remembers of the past, null for those that go by steps and epochs alone.
   package var state: JSON { curve.state }
@@ -72,18 +89,18 @@ public struct Schedule: Sendable {
 /// How a factor goes down, and up.
 protocol ScheduleCurve: Sendable {
   init(
-    _ options: inout OptionReader, _ setting: ScheduleSetting
+    _ options: inout OptionReader, _ setting: inout ScheduleSetting
   ) throws(StackLensError)
 
   func factor(step: Int, epoch: Int) -> Double
 
-  mutating func observe(_ metric: Double)
+  mutating func observe(_ figure: Double, isBetterUp: Bool)
   var state: JSON { get }
   mutating func restore(_ state: JSON) throws(StackLensError)
 }
 
 extension ScheduleCurve {
-  mutating func observe(_ metric: Double) {}
+  mutating func observe(_ figure: Double, isBetterUp: Bool) {}
   var state: JSON { .null }
   mutating func restore(_ state: JSON) throws(StackLensError) {
     guard state.isNull else { throw .formatError("a state of \(state.kind), expected none") }
@@ -95,11 +112,20 @@ struct ScheduleSetting {
   let warmUpSteps: Int
   let totalSteps: Int?
   let owner: String
+  /// Whether a curve asked for a length that nobody has said.
+  private(set) var isMissingTotal = false
 
-  /// How many steps there are behind the warm-up.
-  func length(_ options: inout OptionReader) throws(StackLensError) -> Int {
+  init(warmUpSteps: Int, totalSteps: Int?, owner: String) {
+    (self.warmUpSteps, self.totalSteps, self.owner) = (warmUpSteps, totalSteps, owner)
+  }
+
+  /// How many steps there are behind the warm-up; 1 where that is not known yet.
+  mutating func length(_ options: inout OptionReader) throws(StackLensError) -> Int {
     guard let total = try options.integer("total_steps", in: 1...Int(Int32.max)) ?? totalSteps
-    else { throw .invalidArgument("option 'total_steps' of \(owner) is missing") }
+    else {
+      isMissingTotal = true
+      return 1
+    }
     guard total > warmUpSteps else {
       throw .invalidArgument(
         "option 'total_steps' of \(owner) is \(total), expected more than the \(warmUpSteps) of "

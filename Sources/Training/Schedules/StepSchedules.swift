@@ -3,7 +3,7 @@ import Glibc
 
 /// 1 throughout: the rate itself, behind a warm-up if there is one.
 struct ConstantSchedule: ScheduleCurve {
-  init(_ options: inout OptionReader, _ setting: ScheduleSetting) throws(StackLensError) {}
+  init(_ options: inout OptionReader, _ setting: inout ScheduleSetting) throws(StackLensError) {}
 
   func factor(step: Int, epoch: Int) -> Double { 1 }
 }
@@ -14,7 +14,7 @@ struct StepSchedule: ScheduleCurve {
   private let gamma: Double
   private let unit: ScheduleUnit
 
-  init(_ options: inout OptionReader, _ setting: ScheduleSetting) throws(StackLensError) {
+  init(_ options: inout OptionReader, _ setting: inout ScheduleSetting) throws(StackLensError) {
     guard let size = try options.integer("step_size", in: 1...Int(Int32.max)) else {
       throw .invalidArgument("option 'step_size' of \(setting.owner) is missing")
     }
@@ -34,7 +34,7 @@ struct MultiStepSchedule: ScheduleCurve {
   private let gamma: Double
   private let unit: ScheduleUnit
 
-  init(_ options: inout OptionReader, _ setting: ScheduleSetting) throws(StackLensError) {
+  init(_ options: inout OptionReader, _ setting: inout ScheduleSetting) throws(StackLensError) {
     guard let milestones = try options.numbers("milestones") else {
       throw .invalidArgument("option 'milestones' of \(setting.owner) is missing")
     }
@@ -54,7 +54,7 @@ struct ExponentialSchedule: ScheduleCurve {
   private let gamma: Double
   private let unit: ScheduleUnit
 
-  init(_ options: inout OptionReader, _ setting: ScheduleSetting) throws(StackLensError) {
+  init(_ options: inout OptionReader, _ setting: inout ScheduleSetting) throws(StackLensError) {
     guard let gamma = try options.number("gamma", in: .notNegative) else {
       throw .invalidArgument("option 'gamma' of \(setting.owner) is missing")
     }
