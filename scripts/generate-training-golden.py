@@ -408,9 +408,9 @@ def similarity_losses():
 
     name = "multiple_negatives_ranking"
     loss("ranking", name, {}, [uniform(5, 7), uniform(5, 7)], [], ranking)
-    loss("ranking_negatives", name, {"scale": 1.5, "similarity": "dot"}, three()[:2] + [uniform(3, 4)],
-         [], lambda a, p, n: ranking(a, p, n, 1.5, False))
-    loss("ranking_symmetric", name, {"symmetric": True, "scale": 10}, [uniform(5, 7), uniform(5, 7)],
+    loss("ranking_negatives", name, {"temperature": 0.5, "similarity": "dot"},
+         three()[:2] + [uniform(3, 4)], [], lambda a, p, n: ranking(a, p, n, 2.0, False))
+    loss("ranking_symmetric", name, {"symmetric": True, "temperature": 0.1}, [uniform(5, 7), uniform(5, 7)],
          [], lambda a, p: ranking(a, p, None, 10.0, True, True))
 
 

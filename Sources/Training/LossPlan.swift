@@ -13,7 +13,7 @@ public struct LossPlan: Sendable {
 
   struct Term: Sendable {
     let loss: Loss
-    /// Names of the model's outputs; nil means the first one.
+    /// Names of the model's outputs; nil means the first ones, as many as the loss needs.
     let outputs: [String]?
     /// Names of what the outputs are compared with.
     let targets: [String]
@@ -50,10 +50,14 @@ public struct LossPlan: Sendable {
   private static func term(
     _ json: JSON, of count: Int, at index: Int
   ) throws(StackLensError) -> Term {
+    /// One target, unless the loss knows none.
+    func targets(of loss: Loss) -> [String] {
+      if loss.targetCount.upperBound == 0 { return [] }
+      return [count == 1 ? targetName : "\(targetName)\(index)"]
+    }
     if let name = json.stringValue {
-      return Term(
-        loss: try Loss(named: name, options: .null), outputs: nil,
-        targets: [count == 1 ? targetName : "\(targetName)\(index)"], scale: 1)
+      let loss = try Loss(named: name, options: .null)
+      return Term(loss: loss, outputs: nil, targets: targets(of: loss), scale: 1)
     }
     guard let object = json.objectValue, let name = object["name"]?.stringValue else {
       throw .invalidArgument("a loss is a name or an object with a \"name\", found \(json.kind)")
@@ -62,10 +66,10 @@ public struct LossPlan: Sendable {
     var options = try OptionReader(
       .object(JSONObject(object.members.filter { own.contains($0.key) })), of: "loss '\(name)'")
     let rest = JSONObject(object.members.filter { !own.contains($0.key) })
+    let loss = try Loss(named: name, options: .object(rest))
     return Term(
-      loss: try Loss(named: name, options: .object(rest)), outputs: try options.strings("outputs"),
-      targets: try options.strings("targets")
-        ?? [count == 1 ? targetName : "\(targetName)\(index)"],
+      loss: loss, outputs: try options.strings("outputs"),
+      targets: try options.strings("targets") ?? targets(of: loss),
       scale: try options.number("scale", default: 1))
   }
 
@@ -118,8 +122,8 @@ public struct LossPlan: Sendable {
   private static func value(
     of term: Term, in graph: Graph, _ builder: GraphBuilder, _ types: [String: ValueType]
   ) throws(StackLensError) -> Edge {
-    var names = term.outputs ?? []
-    if term.outputs == nil, let first = graph.outputs.first { names = [first.name] }
+    let first = graph.outputs.prefix(term.loss.outputCount.lowerBound).map(\.name)
+    let names = term.outputs ?? first
     for name in names where !graph.outputs.contains(where: { $0.name == name }) {
       throw unknownOutput(name, graph)
     }

@@ -1,4 +1,5 @@
 import Base
+import Graphs
 import Tensors
 import TestSupport
 import Testing
@@ -29,6 +30,24 @@ struct TrainerPartsTests {
       losses.append(try trainer.fit(rows(target)).epochs[0].loss)
     }
     #expect(abs(losses[0] - losses[1]) < 1e-5)
+  }
+
+  /// A loss takes as many outputs as it needs and no target where it knows none.
+  @Test func lossesOverSeveralOutputsNeedNoNames() throws {
+    let graph = GraphBuilder("towers")
+    let weight = graph.constant("weight", try normal([8, 4], seed: 1))
+    for name in ["a", "b"] {
+      let x = graph.input(name, .float32, [.named("batch"), .fixed(8)])
+      graph.output(graph.matMul(x, weight), "\(name)_out", .float32, nil)
+    }
+    let trainer = try trainer(
+      Model(graph: graph.graph),
+      #"{"loss": {"name": "multiple_negatives_ranking", "temperature": 0.5}, "threads": 1}"#)
+    let rows = try ArraySource(["a": normal([6, 8], seed: 2), "b": normal([6, 8], seed: 3)])
+    var fit = FitOptions()
+    fit.epochs = 5
+    let losses = try trainer.fit(rows, fit).epochs.map(\.loss)
+    #expect(losses[4] < losses[0])
   }
 
   @Test func fitSaysHowManyStepsThereAre() throws {

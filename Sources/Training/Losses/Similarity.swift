@@ -87,19 +87,19 @@ struct Contrastive: LossMethod {
 }
 
 /// The cross-entropy of picking, for each anchor of a batch, its own positive among all positives and
-/// negatives by scale · cos(a, b): outputs a [B, D], p [B, D] and perhaps negatives [M, D] (Henderson et al.,
-/// "Efficient natural language response suggestion", 2017). Options: `scale` (20), `similarity`: cosine
-/// or dot, `symmetric`: the mean with picking the anchor of each positive.
+/// negatives by cos(a, b) / τ: outputs a [B, D], p [B, D] and perhaps negatives [M, D] (Henderson et al.,
+/// "Efficient natural language response suggestion", 2017). Options: `temperature` τ (0.05),
+/// `similarity`: cosine or dot, `symmetric`: the mean with picking the anchor of each positive.
 struct MultipleNegatives: LossMethod {
   static let outputCount = 2...3
   static let targetCount = 0...0
 
-  private let scale: Double
+  private let temperature: Double
   private let isCosine: Bool
   private let isSymmetric: Bool
 
   init(_ options: inout OptionReader) throws(StackLensError) {
-    scale = try options.number("scale", default: 20, in: .positive)
+    temperature = try options.number("temperature", default: 0.05, in: .positive)
     isCosine = try options.choice("similarity", ["cosine", "dot"]) == "cosine"
     isSymmetric = try options.bool("symmetric", default: false)
   }
@@ -119,7 +119,7 @@ struct MultipleNegatives: LossMethod {
     func picked(_ rows: Edge, among others: Edge) throws(StackLensError) -> Edge {
       let scores =
         try scope.graph.matMul(
-          rows, scope.graph.transpose(others, [1, 0])) * scope.number(scale)
+          rows, scope.graph.transpose(others, [1, 0])) * scope.number(1 / temperature)
       let zero = scope.graph.constant(try Tensor(scalar: Int64(0)))
       let one = scope.graph.constant(try Tensor(scalar: Int64(1)))
       let end = scope.graph.add("Squeeze", [count, try scope.ints(0)])
