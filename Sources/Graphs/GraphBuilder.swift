@@ -22,37 +22,60 @@ public final class GraphBuilder: @unchecked Sendable {  // used by one thread at
   public private(set) var graph: Graph
   private var counts: [String: Int] = [:]
   private var prefix: [String] = []
-  /// Names of the graph that is gone on with.
-  private let taken: Set<String>
+  /// Names that were given, which generated ones leave alone.
+  private var taken: Set<String> = []
 
   /// - Parameter prefix: what the names of nodes and unnamed constants start with.
   public init(_ name: String, prefix: String? = nil) {
     graph = Graph(name: name)
-    taken = []
     if let prefix { self.prefix = [prefix] }
   }
 
   /// Goes on with a graph; no name in it is given again.
   public init(continuing graph: Graph) {
     self.graph = graph
-    var names = Set(graph.inputs.map(\.name))
-    names.formUnion(graph.initializers.map(\.name))
-    for node in graph.nodes {
-      names.insert(node.name)
-      names.formUnion(node.outputs)
+    func collect(_ graph: Graph, depth: Int) {
+      taken.formUnion(graph.inputs.map(\.name))
+      taken.formUnion(graph.initializers.map(\.name))
+      for node in graph.nodes {
+        taken.insert(node.name)
+        taken.formUnion(node.outputs)
+        guard node.hasSubgraphs, depth < Graph.maximumDepth else { continue }
+        for (_, inner) in node.subgraphs { collect(inner, depth: depth + 1) }
+      }
     }
-    taken = names
+    collect(graph, depth: 1)
+  }
+
+  /// What `body` adds stays only if it succeeds.
+  public func attempt<Result>(
+    _ body: () throws(StackLensError) -> Result
+  ) throws(StackLensError) -> Result {
+    let (inputs, outputs) = (graph.inputs, graph.outputs)
+    let (nodeCount, constantCount) = (graph.nodes.count, graph.initializers.count)
+    let names = (counts, prefix, taken)
+    do {
+      return try body()
+    } catch {
+      (graph.inputs, graph.outputs) = (inputs, outputs)
+      graph.nodes.removeLast(graph.nodes.count - nodeCount)
+      graph.initializers.removeLast(graph.initializers.count - constantCount)
+      (counts, prefix, taken) = names
+      throw error
+    }
   }
 
   /// A value of the graph that the nodes built here will become part of.
   public func existing(_ name: String) -> Edge { Edge(name: name, builder: self) }
 
   public func input(_ name: String, _ type: ElementType, _ dims: [Dimension]?) -> Edge {
+    taken.insert(name)
     graph.inputs.append(ValueInfo(name, .tensor(type, dims)))
     return Edge(name: name, builder: self)
   }
 
   public func constant(_ name: String, _ tensor: Tensor) -> Edge {
+    taken.insert(name)
     graph.initializers.append(Initializer(name, tensor))
     return Edge(name: name, builder: self)
   }
@@ -80,6 +103,7 @@ public final class GraphBuilder: @unchecked Sendable {  // used by one thread at
       graph.nodes.append(
         Node("Identity", inputs: [edge.name], outputs: [name], name: unique("Identity")))
     }
+    taken.insert(name)
     graph.outputs.append(ValueInfo(name, type))
   }
 
@@ -139,7 +163,17 @@ public final class GraphBuilder: @unchecked Sendable {  // used by one thread at
   }
 
   /// Adds a node that has its names already.
-  public func add(_ node: Node) { graph.nodes.append(node) }
+  public func add(_ node: Node) {
+    taken.insert(node.name)
+    taken.formUnion(node.outputs)
+    graph.nodes.append(node)
+  }
+
+  /// Adds a constant that has its name already.
+  public func add(_ constant: Initializer) {
+    taken.insert(constant.name)
+    graph.initializers.append(constant)
+  }
 
   /// A name that no node built here has.
   public func fresh(_ hint: String) -> String { unique(hint) }
@@ -150,7 +184,8 @@ public final class GraphBuilder: @unchecked Sendable {  // used by one thread at
       let count = counts[base, default: 0]
       counts[base] = count + 1
       let name = count == 0 ? base : "\(base)_\(count)"
-      if !taken.contains(name), !taken.contains(name + ".out") { return name }
+      // Outputs are called after their node.
+      if taken.isDisjoint(with: [name, name + ".out", name + ".out0"]) { return name }
     }
   }
 }

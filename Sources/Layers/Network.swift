@@ -24,12 +24,14 @@ public final class Network {
   private var scopes: [String] = []
   /// Places of initialisers by name, as far as they were looked at.
   private var places: [String: Int] = [:]
-  var known = KnownTypes()
+  /// The types of the values, as far as the graph was looked at.
+  var known: GrowingTypes
 
   /// - Parameter seed: what initial values follow from. Those of a parameter depend on the seed and
   ///   its full name only.
   public init(_ name: String, seed: UInt64 = 42) {
     graph = GraphBuilder(name)
+    known = GrowingTypes()
     origin = nil
     self.seed = seed
   }
@@ -39,6 +41,7 @@ public final class Network {
   public init(continuing model: Model, seed: UInt64 = 42) {
     graph = GraphBuilder(continuing: model.graph)
     graph.removeOutputs()
+    known = GrowingTypes(graph.graph)
     origin = model
     self.seed = seed
   }
@@ -82,9 +85,11 @@ public final class Network {
     } catch { throw error.within("parameter '\(name)'") }
   }
 
-  /// A tensor that belongs to the computation and is no parameter: a Constant node.
+  /// A tensor that belongs to the computation and is no parameter: a Constant node in files.
   public func constant(_ tensor: Tensor) -> Edge {
-    graph.add("Constant", [], ["value": .tensor(tensor)])
+    let name = graph.fresh("constant")
+    graph.add(Initializer(name, tensor, isConstant: true))
+    return graph.existing(name)
   }
 
   /// What a parameter is called here: the scopes and its name, joined by dots.
@@ -100,6 +105,23 @@ public final class Network {
     return try graph.scope(name, body)
   }
 
+  /// What `body` adds stays only if it succeeds.
+  func attempt<Result>(
+    _ body: () throws(StackLensError) -> Result
+  ) throws(StackLensError) -> Result {
+    let (scopes, extent) = (self.scopes, known.extent)
+    return try graph.attempt { () throws(StackLensError) in
+      do throws(StackLensError) {
+        return try body()
+      } catch {
+        known.forget(graph.graph, since: extent)
+        self.scopes = scopes
+        places = [:]
+        throw error
+      }
+    }
+  }
+
   // The model --------------------------------------------------------------------------------
 
   /// Hands a value out of the model.
@@ -111,9 +133,10 @@ public final class Network {
     guard !graph.graph.outputs.isEmpty else {
       throw .invalidArgument("the network '\(graph.graph.name)' has no outputs")
     }
-    var finished = graph.graph.neededByOutputs()
+    var finished = graph.graph.withoutDeadCode()
     try finished.verify()
-    try finished.verifyTypes()
+    // What a file declares may be wrong and harm nobody.
+    if origin == nil { try finished.verifyTypes() }
     let types = finished.typed()
     finished.outputs = types.outputs
     var model = origin ?? Model(graph: finished)
@@ -125,29 +148,5 @@ public final class Network {
     let all = graph.graph.initializers
     for place in places.count..<max(places.count, all.count) { places[all[place].name] = place }
     return places[name].map { all[$0] }
-  }
-}
-
-extension Graph {
-  /// The graph without nodes and initialisers that no output depends on.
-  fileprivate func neededByOutputs() -> Graph {
-    var needed = Set(outputs.map(\.name))
-    var kept: [Node] = []
-    for node in nodes.reversed() where node.outputs.contains(where: { needed.contains($0) }) {
-      needed.formUnion(node.reads)
-      kept.append(node)
-    }
-    var result = self
-    result.nodes = kept.reversed()
-    let given = Set(inputs.map(\.name))
-    result.initializers.removeAll { !needed.contains($0.name) && !given.contains($0.name) }
-    let made = Set(result.nodes.flatMap(\.outputs))
-    result.valueInfo.removeAll { !made.contains($0.name) }
-    let constants = Set(result.initializers.map(\.name))
-    result.quantization.removeAll {
-      !made.contains($0.tensorName) && !constants.contains($0.tensorName)
-        && !given.contains($0.tensorName)
-    }
-    return result
   }
 }

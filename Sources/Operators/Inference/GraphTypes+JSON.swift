@@ -35,7 +35,7 @@ extension GraphTypes {
 
 extension ValueType {
   /// Kind, element type and extents; of a nested type those of its tensors.
-  fileprivate var json: JSON {
+  package var json: JSON {
     let (elementType, dims) = elements
     let kind =
       switch self {

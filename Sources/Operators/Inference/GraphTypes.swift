@@ -138,11 +138,12 @@ extension Graph {
   /// - Throws: `.typeMismatch` or `.shapeMismatch` naming the node, what was declared, what follows
   ///   and from which inputs; what an operator says against inputs whose types are fixed.
   public func verifyTypes() throws(StackLensError) {
-    try verifyTypes(GraphTypes(of: self), [:], isInner: false)
+    try verifyTypes(GraphTypes(of: self))
   }
 
-  private func verifyTypes(
-    _ types: GraphTypes, _ outer: [String: ValueType], isInner: Bool
+  /// - Parameter types: those of this graph.
+  func verifyTypes(
+    _ types: GraphTypes, _ outer: [String: ValueType] = [:], isInner: Bool = false
   ) throws(StackLensError) {
     let visible = outer.merging(types.values) { $1 }
     var declared: [String: ValueType] = [:]
