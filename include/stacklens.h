@@ -29,7 +29,7 @@ extern "C" {
 /* ---- Version and errors ------------------------------------------------------------------- */
 
 /** The version of this header; grows by one with every addition. */
-#define SL_API_VERSION 1
+#define SL_API_VERSION 2
 
 /** The API version of the loaded library. A program needs it to be at least SL_API_VERSION. */
 int32_t sl_api_version(void);
@@ -257,9 +257,33 @@ sl_status sl_model_infer(const sl_model *model, sl_model **out_model);
  *  "map", "optional" or "unknown"), "type" (of the elements, an sl_type) and "dims" (null, or a list
  *  of numbers, names and nulls). Values of graphs inside are called "node.attribute/name". */
 sl_status sl_model_value_types(const sl_model *model, sl_buffer **out_json);
+/** What the model declares as JSON: an object with "inputs" (those without a default) and "outputs",
+ *  lists in the model's order; each value has "name", and "kind", "type" and "dims" as above. */
+sl_status sl_model_interface(const sl_model *model, sl_buffer **out_json);
 /** The value of a metadata entry. SL_INVALID_ARGUMENT when there is none of that key. */
 sl_status sl_model_metadata(const sl_model *model, const char *key, sl_buffer **out_text);
 void sl_model_release(sl_model *model);
+
+/** The weights that can be read and replaced by name, as JSON: a list of objects with "name", "type"
+ *  (an sl_type), "dims", "count" (of elements) and "trainable" (false for what is frozen and for
+ *  running statistics). Constants of the computation are no weights. */
+sl_status sl_model_parameters(const sl_model *model, sl_buffer **out_json);
+/** The values of a weight, as a new reference. */
+sl_status sl_model_get_parameter(const sl_model *model, const char *name, sl_tensor **out_values);
+/** A model with other values for `count` weights, of which it keeps copies.
+ *  @return SL_INVALID_ARGUMENT for a name that the model does not have, SL_TYPE_MISMATCH and
+ *          SL_SHAPE_MISMATCH for values that do not fit. */
+sl_status sl_model_set_parameters(const sl_model *model, const char *const *names,
+                                  const sl_tensor *const *values, size_t count,
+                                  sl_model **out_model);
+/** A model with weights that training leaves alone. The model's metadata and saved files remember
+ *  it, under "stacklens.frozen".
+ *  @param pattern  Of names: * stands for any characters, ? for one, [0-3] for one of a set:
+ *                  "encoder.layer.[0-3].*".
+ *  @return SL_INVALID_ARGUMENT when no weight has such a name. */
+sl_status sl_model_freeze(const sl_model *model, const char *pattern, sl_model **out_model);
+/** A model with weights that training changes again. */
+sl_status sl_model_thaw(const sl_model *model, const char *pattern, sl_model **out_model);
 
 /** What a model's numbers become. */
 typedef enum sl_quantize_mode {
@@ -428,6 +452,206 @@ const char *sl_op_domain(size_t index);
 /** What the table says of the operator at `index`, as JSON: name, domain, versions, counts of inputs
  *  and outputs, attributes, kernels, samples. */
 sl_status sl_op_describe(size_t index, sl_buffer **out_json);
+
+/* ---- Building models ---------------------------------------------------------------------- */
+
+/** A model under construction. Its values are known by their names; names that functions lend stay
+ *  valid as long as the handle. One thread at a time works on a graph, others wait. What a call adds
+ *  is checked first: names, counts, attributes, element types and, where they are fixed, extents. A
+ *  call that fails leaves the graph as it was. */
+typedef struct sl_graph sl_graph;
+
+/** An empty graph.
+ *  @param seed  What the initial values of parameters follow from, each with the parameter's name. */
+sl_status sl_graph_create(const char *name, uint64_t seed, sl_graph **out_graph);
+/** A graph that goes on with a model, to put a head on it. All values of the model can be read by
+ *  their names; its outputs are values like others, and those that shall stay outputs are declared
+ *  again by sl_graph_output. */
+sl_status sl_graph_continue(const sl_model *model, uint64_t seed, sl_graph **out_graph);
+void sl_graph_release(sl_graph *graph);
+
+/** Declares an input.
+ *  @param dims       `rank` extents, -1 where one is not fixed; NULL only when rank is 0 or SIZE_MAX.
+ *  @param dim_names  NULL, or a name for each extent that is not fixed ("batch"); equal names mean
+ *                    equal extents, NULL and "" an extent without a name.
+ *  @param rank       SIZE_MAX: not even the rank is fixed. */
+sl_status sl_graph_input(sl_graph *graph, const char *name, sl_type type, const int64_t *dims,
+                         const char *const *dim_names, size_t rank);
+/** Adds a tensor that is part of the computation and never trained.
+ *  @param out_value  Receives its name. */
+sl_status sl_graph_constant(sl_graph *graph, const sl_tensor *value, const char **out_value);
+/** Adds a parameter: float32 numbers that training changes. The same name again gives the same
+ *  parameter, so that parts of a network can share it.
+ *  @param initializer  How it starts: a name ("zeros", "xavier_uniform"), or JSON with settings:
+ *                      {"name": "normal", "std": 0.02}.
+ *  @return SL_SHAPE_MISMATCH when there is a parameter of that name with another shape. */
+sl_status sl_graph_parameter(sl_graph *graph, const char *name, const int64_t *dims, size_t rank,
+                             const char *initializer, const char **out_value);
+/** Adds a parameter that starts with a copy of the given numbers. */
+sl_status sl_graph_weights(sl_graph *graph, const char *name, const sl_tensor *values,
+                           const char **out_value);
+/** Adds a node: any operator in its newest form.
+ *  @param domain        NULL or "" for ai.onnx.
+ *  @param inputs        `input_count` names of values; NULL or "" leaves an optional input out.
+ *  @param attributes    May be NULL.
+ *  @param out_values    Receives `output_count` names.
+ *  @return SL_UNSUPPORTED for an unknown operator, SL_TYPE_MISMATCH or SL_SHAPE_MISMATCH for inputs
+ *          that it refuses. */
+sl_status sl_graph_op(sl_graph *graph, const char *operator_name, const char *domain,
+                      const char *const *inputs, size_t input_count,
+                      const sl_attributes *attributes, size_t output_count,
+                      const char **out_values);
+/** Adds a layer: the nodes and parameters that sl_layer_describe tells of.
+ *  @param scope      What its parameters' names start with: "encoder.layers.0" gives
+ *                    "encoder.layers.0.weight"; NULL or "": nothing. A layer that is added twice
+ *                    under one scope is one layer applied twice.
+ *  @param options    A JSON object, {"out_features": 10}; NULL or "": none.
+ *  @param inputs     `input_count` names of values; NULL or "" leaves an optional input out.
+ *  @param out_values Receives the names of its outputs, `capacity` at most.
+ *  @param out_count  Receives how many there are. */
+sl_status sl_graph_layer(sl_graph *graph, const char *layer, const char *scope,
+                         const char *options, const char *const *inputs, size_t input_count,
+                         const char **out_values, size_t capacity, size_t *out_count);
+/** What is known of a value so far, as JSON: "kind", "type" and "dims" as sl_model_value_types has
+ *  them. */
+sl_status sl_graph_value(const sl_graph *graph, const char *value, sl_buffer **out_json);
+/** Declares a value as an output of that name. */
+sl_status sl_graph_output(sl_graph *graph, const char *value, const char *name);
+/** The model so far, without nodes and parameters that no output needs. The graph stays usable.
+ *  @return SL_INVALID_ARGUMENT without any output. */
+sl_status sl_graph_model(const sl_graph *graph, sl_model **out_model);
+
+/** How many kinds of layers there are. */
+size_t sl_layer_count(void);
+/** What there is to know of the layer at `index`, as JSON: name, documentation, inputs, outputs, and
+ *  options with what each expects and its default. */
+sl_status sl_layer_describe(size_t index, sl_buffer **out_json);
+
+/* ---- Training ----------------------------------------------------------------------------- */
+
+/** Where batches come from: tensors by the names of the model's inputs and of the loss's targets. */
+typedef struct sl_dataset sl_dataset;
+
+/** Batches of rows (axis 0) of tensors, which it keeps references to.
+ *  @param names    `count` names, each with its tensor in `values`; a loss without settings takes its
+ *                  target by the name "target".
+ *  @param options  JSON with any of "batch_size" (32), "shuffle" (true), "seed" (42), "drop_last"
+ *                  (false: a last batch with fewer rows is taken) and "length_mask": the name of a
+ *                  tensor [rows, length] of 1 for what is real and 0 for padding, by which rows of
+ *                  similar length come together and columns of padding are cut off. NULL: none.
+ *  @return SL_INVALID_ARGUMENT for no rows, SL_INVALID_ARGUMENT or SL_SHAPE_MISMATCH for tensors whose
+ *          rows do not fit together. */
+sl_status sl_dataset_create(const char *const *names, const sl_tensor *const *values, size_t count,
+                            const char *options, sl_dataset **out_dataset);
+/** Makes batch `index` of an epoch: writes a reference for each name into `out_values`, which the
+ *  library takes over, or leaves them NULL behind the last batch. The same place must give the same
+ *  batch. Called from any thread, by one at a time. What is not SL_OK ends training with that
+ *  status. */
+typedef sl_status (*sl_batch_callback)(size_t index, size_t epoch, sl_tensor **out_values,
+                                       void *user_data);
+/** Batches that a function makes while the one before is computed with.
+ *  @param names        `count` names of what a batch holds.
+ *  @param batch_count  Batches of an epoch; 0 when that is not known.
+ *  @param release      May be NULL; called once when `user_data` is no longer used. */
+sl_status sl_dataset_create_callback(const char *const *names, size_t count, size_t batch_count,
+                                     sl_batch_callback make, sl_release_callback release,
+                                     void *user_data, sl_dataset **out_dataset);
+void sl_dataset_release(sl_dataset *dataset);
+
+/** What happened during training. */
+typedef enum sl_training_event_kind {
+  SL_TRAINING_STEP = 0,      /**< a batch was learned from */
+  SL_TRAINING_EPOCH = 1,     /**< all batches were, and the validation data looked at */
+  SL_TRAINING_WARNING = 2,   /**< something deserves a look */
+  SL_TRAINING_CHECKPOINT = 3 /**< a checkpoint was written */
+} sl_training_event_kind;
+
+/** A figure of merit. */
+typedef struct sl_figure {
+  const char *name;
+  double value;
+} sl_figure;
+
+typedef struct sl_training_event {
+  sl_training_event_kind kind;
+  size_t step;              /**< updates of the parameters so far; steps only */
+  size_t epoch;
+  size_t batch;             /**< place in the epoch; steps only */
+  size_t batch_count;       /**< batches of an epoch; 0 when that is not known */
+  double loss;              /**< of the batch, or the mean over the epoch's examples */
+  double gradient_norm;     /**< of all gradients together, before clipping */
+  double learning_rate;
+  double seconds;           /**< that the epoch took */
+  int32_t is_best;          /**< not 0: the best epoch so far */
+  const sl_figure *figures; /**< `figure_count` of the validation data, "val_loss" first; epochs only */
+  size_t figure_count;
+  const char *text;         /**< the warning, or the checkpoint's file; NULL otherwise */
+} sl_training_event;
+
+/** Receives events on the thread that trains; all is lent for the call. Not 0 ends training after
+ *  the current batch. */
+typedef int32_t (*sl_training_callback)(const sl_training_event *event, void *user_data);
+
+/** Trains a model. One thread at a time; a second one is refused. The same model, data, options and
+ *  seed give the same weights to the last bit, with any number of threads. */
+typedef struct sl_trainer sl_trainer;
+
+/** A trainer for a model, of whose weights it makes copies.
+ *  @param options  JSON. "loss" is needed: a name, an object with it under "name" and its settings
+ *                  beside it, a list of those, or {"output": name} for a model that has its loss as
+ *                  an output. Others: "optimizer" ("adamw"), "learning_rate", "schedule", "metrics",
+ *                  "clip_norm", "clip_value", "accumulation", "ema", "freeze", "seed", "threads",
+ *                  "precision" ("fp32" or "bf16"), "recompute", "memory_limit". docs/training.md has
+ *                  them all.
+ *  @return SL_INVALID_ARGUMENT for options that are not known or out of range, and where nothing can
+ *          be trained. */
+sl_status sl_trainer_create(const sl_model *model, const char *options, sl_trainer **out_trainer);
+void sl_trainer_release(sl_trainer *trainer);
+/** Goes over data until the epochs are done, no better figure comes, or somebody stops it.
+ *  @param validation   May be NULL: looked at after each epoch.
+ *  @param options      JSON with any of "epochs" (1; passes in all, those before a checkpoint
+ *                      included), "monitor" (the figure that says which epoch is best), "patience"
+ *                      (epochs without a better one), "minimum_delta", "restore_best" (true: the best
+ *                      epoch's weights are taken at the end), "checkpoint" (a file),
+ *                      "checkpoint_interval" (steps), "gradient_report_interval" (steps). NULL: none.
+ *  @param callback     May be NULL.
+ *  @param out_history  May be NULL. Receives JSON: "end" ("finished", "early" or "stopped") and
+ *                      "epochs", a list of objects.
+ *  @return SL_NON_FINITE where the data, or the loss again and again, is not finite, SL_IO_ERROR where
+ *          a checkpoint cannot be written. The weights are those of the last whole step then. */
+sl_status sl_trainer_fit(sl_trainer *trainer, const sl_dataset *dataset,
+                         const sl_dataset *validation, const char *options,
+                         sl_training_callback callback, void *user_data, sl_buffer **out_history);
+/** Ends a running fit after its current batch; from any thread. */
+sl_status sl_trainer_stop(const sl_trainer *trainer);
+/** Learns from one batch.
+ *  @param out_event  May be NULL. */
+sl_status sl_trainer_step(sl_trainer *trainer, const char *const *names,
+                          const sl_tensor *const *values, size_t count,
+                          sl_training_event *out_event);
+/** Loss and metrics over data with the weights of now, as a JSON object. */
+sl_status sl_trainer_evaluate(sl_trainer *trainer, const sl_dataset *dataset, sl_buffer **out_json);
+/** The model's outputs with the weights of now.
+ *  @param output_count  How many outputs the model has.
+ *  @param out_outputs   Receives as many new references. */
+sl_status sl_trainer_predict(sl_trainer *trainer, const char *const *names,
+                             const sl_tensor *const *values, size_t count, size_t output_count,
+                             sl_value **out_outputs);
+/** The model with the weights of now.
+ *  @param averaged  Not 0: with their moving average, which "ema" keeps. */
+sl_status sl_trainer_model(sl_trainer *trainer, int32_t averaged, sl_model **out_model);
+/** Writes a checkpoint, whole or not at all: everything that training needs to go on as if it had
+ *  never stopped. */
+sl_status sl_trainer_save(sl_trainer *trainer, const char *path);
+/** Goes on where a checkpoint was written by a trainer of the same model, optimiser and seed. On
+ *  failure the trainer is as before. */
+sl_status sl_trainer_load(sl_trainer *trainer, const char *path);
+/** Where training stands, as JSON: "step", "epoch", "batch", "learning_rate", "targets" (names that
+ *  data must have beside the model's inputs) and "parameters" (names of what is trained). */
+sl_status sl_trainer_describe(sl_trainer *trainer, sl_buffer **out_json);
+/** Figures of the last step's gradients, as JSON: "warnings", and "parameters": a list of objects with
+ *  "name", "gradient_norm", "value_norm", "largest", "zero_share" and "non_finite". */
+sl_status sl_trainer_gradients(sl_trainer *trainer, sl_buffer **out_json);
 
 /* ---- Text --------------------------------------------------------------------------------- */
 

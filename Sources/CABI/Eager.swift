@@ -9,6 +9,12 @@ final class AttributeBox: Sendable {
   let values = Mutex<[String: Attribute]>([:])
 }
 
+/// The attributes behind a handle, which may be NULL.
+func attributesGiven(_ handle: OpaquePointer?) throws(StackLensError) -> [String: Attribute] {
+  guard let handle else { return [:] }
+  return try Handles.object(handle, as: AttributeBox.self, "attributes").values.withLock { $0 }
+}
+
 private func set(
   _ handle: OpaquePointer?, _ name: UnsafePointer<CChar>?,
   _ make: () throws(StackLensError) -> Attribute
@@ -115,27 +121,11 @@ public func sl_op_run(
     for (index, pointer) in try array(inputs, inputCount, "inputs").enumerated() {
       values.append(pointer == nil ? nil : try value(pointer, "inputs[\(index)]"))
     }
-    var settings: [String: Attribute] = [:]
-    if let attributes {
-      settings = try Handles.object(attributes, as: AttributeBox.self, "attributes").values
-        .withLock { $0 }
-    }
-    // An integer is as good as a float where a float is meant.
-    for spec in definition.attributes {
-      switch (spec.kind, settings[spec.name]) {
-      case (.float, .int(let value)?): settings[spec.name] = .float(Float(value))
-      case (.floats, .ints(let values)?): settings[spec.name] = .floats(values.map { Float($0) })
-      default: break
-      }
-    }
     let node = Node(
       name, inputs: values.indices.map { values[$0] == nil ? "" : "input\($0)" },
-      outputs: (0..<outputCount).map { "output\($0)" }, attributes: settings, domain: domain)
+      outputs: (0..<outputCount).map { "output\($0)" },
+      attributes: try definition.settings(attributesGiven(attributes)), domain: domain)
     try definition.verify(node)
-    for name in settings.keys.sorted()
-    where !definition.attributes.contains(where: { $0.name == name }) {
-      throw .invalidArgument("operator '\(definition.name)' has no attribute '\(name)'")
-    }
     let results: [Value]
     do throws(StackLensError) {
       results = try definition.evaluate(

@@ -116,6 +116,28 @@ public func sl_model_value_types(
   }
 }
 
+@_cdecl("sl_model_interface") @implementation
+public func sl_model_interface(
+  _ handle: OpaquePointer?, _ outJSON: UnsafeMutablePointer<OpaquePointer?>?
+) -> sl_status {
+  boundary { () throws(StackLensError) in
+    let model = try model(handle)
+    let out = try required(outJSON, "out_json")
+    func list(_ values: [ValueInfo]) -> JSON {
+      .array(
+        values.map { value in
+          let type = value.type.json.objectValue?.members ?? []
+          return .object(JSONObject([.init(key: "name", value: .string(value.name))] + type))
+        })
+    }
+    let interface = JSONObject([
+      .init(key: "inputs", value: list(model.graph.requiredInputs)),
+      .init(key: "outputs", value: list(model.graph.outputs)),
+    ])
+    out.pointee = Handles.create(try ByteBuffer(JSON.object(interface).encoded()))
+  }
+}
+
 @_cdecl("sl_model_metadata") @implementation
 public func sl_model_metadata(
   _ handle: OpaquePointer?, _ key: UnsafePointer<CChar>?,

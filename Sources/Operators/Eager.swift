@@ -136,6 +136,26 @@ extension OperatorDefinition {
     }
   }
 
+  /// Attributes that a caller gave, as the operator takes them: an integer is as good as a float
+  /// where a float is meant.
+  /// - Throws: `.invalidArgument` for one that the operator does not have.
+  package func settings(
+    _ given: [String: Attribute]
+  ) throws(StackLensError) -> [String: Attribute] {
+    var settings = given
+    for spec in attributes {
+      switch (spec.kind, settings[spec.name]) {
+      case (.float, .int(let value)?): settings[spec.name] = .float(Float(value))
+      case (.floats, .ints(let values)?): settings[spec.name] = .floats(values.map { Float($0) })
+      default: break
+      }
+    }
+    for name in given.keys.sorted() where !attributes.contains(where: { $0.name == name }) {
+      throw .invalidArgument("operator '\(self.name)' has no attribute '\(name)'")
+    }
+    return settings
+  }
+
   private static func words(_ range: ClosedRange<Int>) -> String {
     if range.lowerBound == range.upperBound { return "\(range.lowerBound)" }
     return range.upperBound > 1 << 20

@@ -21,6 +21,8 @@ DECLARED = {
 }
 POINTER_WORDS = {
     "sl_release_callback": _native.release_callback,
+    "sl_batch_callback": _native.batch_callback,
+    "sl_training_callback": _native.training_callback,
     "sl_text": _native.Text,
 }
 STRUCTS = {
@@ -34,6 +36,8 @@ STRUCTS = {
     "sl_tokens": _native.Tokens,
     "sl_embedder_options": _native.EmbedderOptions,
     "sl_encode_options": _native.EncodeOptions,
+    "sl_figure": _native.Figure,
+    "sl_training_event": _native.TrainingEvent,
 }
 
 
@@ -61,7 +65,7 @@ def fits(declared: str, used: object) -> bool:
     if "*" not in declared:
         plain = {
             "size_t": ctypes.c_size_t, "int64_t": ctypes.c_int64, "int32_t": ctypes.c_int32,
-            "float": ctypes.c_float, **POINTER_WORDS,
+            "uint64_t": ctypes.c_uint64, "float": ctypes.c_float, **POINTER_WORDS,
         }
         return used is plain.get(words[0], _native.enum)
     pointee = getattr(used, "_type_", None)

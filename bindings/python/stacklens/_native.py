@@ -15,6 +15,7 @@ from ctypes import (
     POINTER,
     Structure,
     c_char_p,
+    c_double,
     c_float,
     c_int32,
     c_int64,
@@ -26,7 +27,7 @@ from typing import Any, Callable
 
 from .errors import InvalidArgumentError, IoError, UnsupportedError, error_for
 
-API_VERSION = 1
+API_VERSION = 2
 FILE_NAME = "libstacklens.so"
 VARIABLE = "STACKLENS_LIBRARY"
 
@@ -154,6 +155,31 @@ class Array(Structure):
     ]
 
 
+class Figure(Structure):
+    _fields_ = [("name", c_char_p), ("value", c_double)]
+
+
+class TrainingEvent(Structure):
+    _fields_ = [
+        ("kind", enum),
+        ("step", c_size_t),
+        ("epoch", c_size_t),
+        ("batch", c_size_t),
+        ("batch_count", c_size_t),
+        ("loss", c_double),
+        ("gradient_norm", c_double),
+        ("learning_rate", c_double),
+        ("seconds", c_double),
+        ("is_best", c_int32),
+        ("figures", POINTER(Figure)),
+        ("figure_count", c_size_t),
+        ("text", c_char_p),
+    ]
+
+
+batch_callback = CFUNCTYPE(enum, c_size_t, c_size_t, out_handle, c_void_p)
+training_callback = CFUNCTYPE(c_int32, POINTER(TrainingEvent), c_void_p)
+
 texts = POINTER(Text)
 arrays = POINTER(Array)
 
@@ -219,8 +245,14 @@ PROTOTYPES: dict[str, tuple[Any, list[Any], Callable[..., Any] | None]] = {
     "sl_model_describe": _fallible(handle, out_handle),
     "sl_model_infer": _fallible(handle, out_handle),
     "sl_model_value_types": _fallible(handle, out_handle),
+    "sl_model_interface": _fallible(handle, out_handle),
     "sl_model_metadata": _fallible(handle, c_char_p, out_handle),
     "sl_model_release": _plain(None, handle),
+    "sl_model_parameters": _fallible(handle, out_handle),
+    "sl_model_get_parameter": _fallible(handle, c_char_p, out_handle),
+    "sl_model_set_parameters": _fallible(handle, strings, out_handle, c_size_t, out_handle),
+    "sl_model_freeze": _fallible(handle, c_char_p, out_handle),
+    "sl_model_thaw": _fallible(handle, c_char_p, out_handle),
     "sl_model_quantize": _fallible(handle, POINTER(QuantizeOptions), out_handle),
     "sl_session_create": _fallible(handle, POINTER(SessionOptions), out_handle),
     "sl_session_release": _plain(None, handle),
@@ -252,6 +284,47 @@ PROTOTYPES: dict[str, tuple[Any, list[Any], Callable[..., Any] | None]] = {
     "sl_op_name": _plain(c_char_p, c_size_t),
     "sl_op_domain": _plain(c_char_p, c_size_t),
     "sl_op_describe": _fallible(c_size_t, out_handle),
+    "sl_graph_create": _fallible(c_char_p, c_uint64, out_handle),
+    "sl_graph_continue": _fallible(handle, c_uint64, out_handle),
+    "sl_graph_release": _plain(None, handle),
+    "sl_graph_input": _fallible(handle, c_char_p, enum, int64s, strings, c_size_t),
+    "sl_graph_constant": _fallible(handle, handle, strings),
+    "sl_graph_parameter": _fallible(handle, c_char_p, int64s, c_size_t, c_char_p, strings),
+    "sl_graph_weights": _fallible(handle, c_char_p, handle, strings),
+    "sl_graph_op": _fallible(
+        handle, c_char_p, c_char_p, strings, c_size_t, handle, c_size_t, strings
+    ),
+    "sl_graph_layer": _fallible(
+        handle, c_char_p, c_char_p, c_char_p, strings, c_size_t, strings, c_size_t, out_size
+    ),
+    "sl_graph_value": _fallible(handle, c_char_p, out_handle),
+    "sl_graph_output": _fallible(handle, c_char_p, c_char_p),
+    "sl_graph_model": _fallible(handle, out_handle),
+    "sl_layer_count": _plain(c_size_t),
+    "sl_layer_describe": _fallible(c_size_t, out_handle),
+    "sl_dataset_create": _fallible(strings, out_handle, c_size_t, c_char_p, out_handle),
+    "sl_dataset_create_callback": _fallible(
+        strings, c_size_t, c_size_t, batch_callback, release_callback, c_void_p, out_handle
+    ),
+    "sl_dataset_release": _plain(None, handle),
+    "sl_trainer_create": _fallible(handle, c_char_p, out_handle),
+    "sl_trainer_release": _plain(None, handle),
+    "sl_trainer_fit": _fallible(
+        handle, handle, handle, c_char_p, training_callback, c_void_p, out_handle
+    ),
+    "sl_trainer_stop": _fallible(handle),
+    "sl_trainer_step": _fallible(
+        handle, strings, out_handle, c_size_t, POINTER(TrainingEvent)
+    ),
+    "sl_trainer_evaluate": _fallible(handle, handle, out_handle),
+    "sl_trainer_predict": _fallible(
+        handle, strings, out_handle, c_size_t, c_size_t, out_handle
+    ),
+    "sl_trainer_model": _fallible(handle, c_int32, out_handle),
+    "sl_trainer_save": _fallible(handle, c_char_p),
+    "sl_trainer_load": _fallible(handle, c_char_p),
+    "sl_trainer_describe": _fallible(handle, out_handle),
+    "sl_trainer_gradients": _fallible(handle, out_handle),
     "sl_tokenizer_load": _fallible(c_char_p, out_handle),
     "sl_tokenizer_release": _plain(None, handle),
     "sl_tokenizer_vocabulary_size": _fallible(handle, out_size),
