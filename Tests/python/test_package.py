@@ -17,7 +17,8 @@ import stacklens
 from conftest import ROOT
 
 MODULES = ("stacklens", "stacklens.ops", "stacklens.tensor", "stacklens.session",
-           "stacklens.embedder", "stacklens.tokenizer", "stacklens.model")
+           "stacklens.embedder", "stacklens.tokenizer", "stacklens.model", "stacklens.nn",
+           "stacklens.nn._module")
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -1,4 +1,4 @@
-"""StackLens: run ONNX models, embed texts and understand errors and logs.
+"""StackLens: run and train ONNX models, embed texts and understand errors and logs.
 
 >>> import stacklens
 >>> stacklens.ops.softmax([1.0, 1.0])
@@ -13,32 +13,39 @@ from . import errors, ops, records
 from ._native import lib as _lib
 from .embedder import Embedder, Match, nearest, similarity
 from .errors import *  # noqa: F403
-from .model import Model
+from .history import History
+from .model import Model, ParameterInfo
 from .quantization import quantize
 from .session import Cancellation, InferenceSession, NodeArg, Session, ValueInfo
 from .tensor import Tensor, from_dlpack
 from .tokenizer import Encoding, Tokenizer
+from .trainer import Event, Trainer
 
 if TYPE_CHECKING:
-    from . import backend
+    from . import backend, nn
 
 __all__ = [
     "Cancellation",
     "Embedder",
     "Encoding",
+    "Event",
+    "History",
     "InferenceSession",
     "Match",
     "Model",
     "NodeArg",
+    "ParameterInfo",
     "Session",
     "Tensor",
     "Tokenizer",
+    "Trainer",
     "ValueInfo",
     "backend",
     "cpu_features",
     "from_dlpack",
     "library_path",
     "nearest",
+    "nn",
     "ops",
     "quantize",
     "records",
@@ -72,8 +79,8 @@ def library_path() -> str:
 
 
 def __getattr__(name: str) -> Any:
-    if name == "backend":  # imported on demand: it needs the package onnx
+    if name in ("backend", "nn"):  # imported on demand: the first needs the package onnx
         import importlib
 
-        return importlib.import_module(".backend", __name__)
+        return importlib.import_module(f".{name}", __name__)
     raise AttributeError(f"module 'stacklens' has no attribute '{name}'")

@@ -6,6 +6,8 @@ keeps). Inputs are positional, None for an optional one that is left out; attrib
 ``outputs`` is the number of outputs wanted where it is not the usual one. One output is returned as
 it is, several as a tuple.
 
+Given a value of a model under construction (`stacklens.nn`), a function adds its operator to the model.
+
 Examples
 --------
 >>> import numpy, stacklens
@@ -20,7 +22,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from ctypes import byref, c_char_p, c_float, c_int64, c_void_p
 from typing import Any, Optional
 
@@ -28,6 +30,7 @@ import numpy as np
 
 from . import _native
 from ._native import lib
+from ._symbol import Symbol
 from .errors import InvalidArgumentError, TypeMismatchError
 from .tensor import Arguments, ArrayLike, Tensor, Value, encoded, new_handle, take_values
 
@@ -75,7 +78,11 @@ def run(
     count = _output_count(name, inputs, attributes) if outputs is None else outputs
     if not 1 <= count <= 1 << 16:
         raise InvalidArgumentError(f"outputs is {count}, expected at least 1")
-    values = run_all(name, domain, inputs, attributes, count)
+    symbol = next((value for value in inputs if isinstance(value, Symbol)), None)
+    if symbol is not None:
+        values = symbol._applied(name, domain, inputs, attributes, count)
+    else:
+        values = run_all(name, domain, inputs, attributes, count)
     return values[0] if count == 1 and (outputs is None or outputs == 1) else tuple(values)
 
 
@@ -88,21 +95,17 @@ def run_all(
 ) -> list[Value]:
     """The first ``count`` outputs of an operator."""
     results = (c_void_p * count)()
-    settings = _attributes(attributes) if attributes else None
-    try:
-        with Arguments(inputs) as arguments:
-            lib.sl_op_run(
-                _native.name_bytes(name, "the operator's name"),
-                _native.name_bytes(domain, "domain"),
-                arguments.array,
-                len(inputs),
-                settings,
-                count,
-                results,
-            )
-            return take_values(results, count, arguments.shared)
-    finally:
-        lib.sl_attributes_release(settings)
+    with AttributeSettings(attributes) as settings, Arguments(inputs) as arguments:
+        lib.sl_op_run(
+            _native.name_bytes(name, "the operator's name"),
+            _native.name_bytes(domain, "domain"),
+            arguments.array,
+            len(inputs),
+            settings,
+            count,
+            results,
+        )
+        return take_values(results, count, arguments.shared)
 
 
 def _output_count(name: str, inputs: Sequence[ArrayLike], attributes: dict[str, Any]) -> int:
@@ -113,17 +116,31 @@ def _output_count(name: str, inputs: Sequence[ArrayLike], attributes: dict[str, 
     return _USUAL_OUTPUTS.get(name, 1)
 
 
-def _attributes(attributes: dict[str, Any]) -> c_void_p:
-    settings = c_void_p()
-    lib.sl_attributes_create(byref(settings))
-    try:
-        for name, value in attributes.items():
-            if value is not None:
-                _set(settings, _native.name_bytes(name, "an attribute's name"), value)
-    except BaseException:
-        lib.sl_attributes_release(settings)
-        raise
-    return settings
+class AttributeSettings:
+    """Attributes as the library takes them, for the length of a call; None where there are none."""
+
+    __slots__ = ("_attributes", "_settings")
+
+    def __init__(self, attributes: Mapping[str, Any]) -> None:
+        self._attributes = attributes
+        self._settings: Optional[c_void_p] = None
+
+    def __enter__(self) -> Optional[c_void_p]:
+        if not self._attributes:
+            return None
+        self._settings = c_void_p()
+        lib.sl_attributes_create(byref(self._settings))
+        try:
+            for name, value in self._attributes.items():
+                if value is not None:
+                    _set(self._settings, _native.name_bytes(name, "an attribute's name"), value)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self._settings
+
+    def __exit__(self, *_: Any) -> None:
+        lib.sl_attributes_release(self._settings)
 
 
 def _set(settings: c_void_p, name: bytes, value: Any) -> None:
