@@ -41,7 +41,7 @@ public indirect enum WeightInitializer: Sendable, Equatable {
   }
 
   /// Uniform within ± 1 / √fan_in: what PyTorch's linear layers and convolutions start with.
-  public static let standard = kaimingUniform(gain: (1.0 / 3).squareRoot(), fan: .input)
+  public static var standard: Self { .kaimingUniform(gain: (1.0 / 3).squareRoot(), fan: .input) }
 
   /// Uniform within ± bound.
   public static func uniform(within bound: Double) -> Self { .uniform(low: -bound, high: bound) }

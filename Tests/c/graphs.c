@@ -142,14 +142,14 @@ static void failures_leave_the_graph_as_it_was(void) {
   CHECK_STATUS(sl_graph_layer(graph, "linear", "a", "{\"out_features\": 2}", x, 1, out, 0, &count),
                SL_SHAPE_MISMATCH);
   CHECK_STATUS(sl_graph_parameter(graph, "w", three, 2, "no_such", out), SL_INVALID_ARGUMENT);
-  CHECK_STATUS(sl_graph_parameter(graph, "w", negative, 2, "zeros", out), SL_INVALID_ARGUMENT);
+  CHECK_STATUS(sl_graph_parameter(graph, "w", negative, 2, "zeros", out), SL_SHAPE_MISMATCH);
   CHECK_STATUS(sl_graph_parameter(graph, "x", three, 2, "zeros", out), SL_INVALID_ARGUMENT);
   CHECK_STATUS(sl_graph_output(graph, "nothing", "z"), SL_INVALID_ARGUMENT);
   CHECK_STATUS(sl_graph_output(graph, "x", "y"), SL_INVALID_ARGUMENT);
   CHECK(out[0] == (const char *)1 && count == 7);
   CHECK(listing_length(graph) == before);
   CHECK_STATUS(sl_graph_weights(graph, "w", weight, &x[1]), SL_OK);
-  CHECK_STATUS(sl_graph_parameter(graph, "w", open_four, 2, "zeros", out), SL_INVALID_ARGUMENT);
+  CHECK_STATUS(sl_graph_parameter(graph, "w", open_four, 2, "zeros", out), SL_SHAPE_MISMATCH);
   CHECK_STATUS(sl_graph_parameter(graph, "w", zero, 1, "zeros", out), SL_SHAPE_MISMATCH);
   CHECK_STATUS(sl_graph_parameter(graph, "w", three, 2, "zeros", out), SL_OK);
   CHECK(strcmp(out[0], "w") == 0);
