@@ -45,7 +45,7 @@ public func sl_dataset_create(
 }
 
 /// A caller's function that makes batches.
-private final class BatchMaker: @unchecked Sendable {  // the header says that any thread may call it
+private final class BatchMaker: @unchecked Sendable {  // any thread may call it, the header says
   private let make: sl_batch_callback
   private let release: sl_release_callback?
   private let userData: UnsafeMutableRawPointer?

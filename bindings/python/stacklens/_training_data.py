@@ -18,7 +18,6 @@ from .session import ValueInfo
 from .tensor import Arguments, Tensor, as_array, from_dlpack, new_handle
 
 
-
 class Schema:
     """What a batch holds: the model's inputs and the loss's targets, by name.
 
