@@ -146,7 +146,7 @@ def test_several_inputs_outputs_and_losses() -> None:
     spec = nn.Input(("batch", 4))
     model = nn.build(net, {"left": spec, "right": spec})
     loss = [{"name": "cross_entropy", "outputs": ["kind"], "targets": ["label"]},
-            {"name": "mse", "outputs": ["amount"], "targets": ["value"], "weight": 0.1}]
+            {"name": "mse", "outputs": ["amount"], "targets": ["value"], "scale": 0.1}]
     fitted = stacklens.Trainer(model, loss=loss, learning_rate=0.01)
     history = fitted.fit((X, X), {"label": LABELS, "value": Y}, epochs=20)
     assert history["loss"][-1] < history["loss"][0] / 2

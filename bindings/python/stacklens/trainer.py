@@ -106,7 +106,7 @@ class Trainer(Closing):
     loss : str, dict or list of dict
         A name, ``"cross_entropy"``, or a dict with it under "name" and its settings beside it
         (``{"name": "cross_entropy", "label_smoothing": 0.1}``). A dict may also have "outputs" and
-        "targets", names of what is compared, and "weight"; several make a weighted sum.
+        "targets", names of what is compared, and "scale"; several make a sum of scaled losses.
         ``{"output": "loss"}``: that output of the model is the loss.
     optimizer : str or dict
         A name, or a dict with it under "name" and its settings.
