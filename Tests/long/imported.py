@@ -12,6 +12,7 @@ Runtime as here to 1e-5, all relative to the largest.
 from __future__ import annotations
 
 import argparse
+import copy
 import pathlib
 import sys
 import tempfile
@@ -127,10 +128,10 @@ def exported(module, inputs, path, names, training=False, result="output", **sha
     return stacklens.Model.load(path)
 
 
-def compare(name, module, model, batches, folder, method, rate, **settings):
-    """Trains both and holds them against each other."""
-    there = {"adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}[method]
-    optimizer = there(module.parameters(), lr=rate, **settings)
+def curves(module, model, batches, method, rate, **settings):
+    """Losses there and here, and the trainer."""
+    kind = {"adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}[method]
+    optimizer = kind(module.parameters(), lr=rate, **settings)
     trainer = stacklens.Trainer(
         model, loss="cross_entropy", optimizer={"name": method, **settings}, learning_rate=rate)
     there, here = [], []
@@ -142,10 +143,16 @@ def compare(name, module, model, batches, folder, method, rate, **settings):
         optimizer.step()
         there.append(float(loss.detach()))
         here.append(trainer.step({**inputs, "target": target}).loss)
+    return there, here, trainer
+
+
+def compare(name, module, model, batches, folder, method, rate, learns=True, **settings):
+    """Trains both and holds them against each other; `learns`: the steps are enough to learn from."""
+    there, here, trainer = curves(module, model, batches, method, rate, **settings)
     worst = max(abs(a - b) / abs(a) for a, b in zip(there, here))
     check(f"{name}: losses of {len(batches)} steps ({there[0]:.4f} to {there[-1]:.4f})", worst, 1e-4)
-    # The same few batches come again and again: they must be learnt.
-    check(f"{name}: the last loss as a share of the first", here[-1] / here[0], 0.9)
+    if learns:
+        check(f"{name}: the last loss as a share of the first", here[-1] / here[0], 0.9)
     inputs = batches[0][0]
     module.eval()
     with torch.no_grad():
@@ -197,10 +204,14 @@ def resnet(folder, steps, random):
     model = exported(
         module, (torch.from_numpy(images),), folder / "resnet18.onnx", ["image"], training=True,
         image={0: "batch"}, output={0: "batch"})
-    data = [
-        ({"image": random.normal(size=images.shape).astype(np.float32)}, random.integers(0, 10, 8))
-        for _ in range(3)
-    ]
+    patterns = random.normal(size=(10, *images.shape[1:]))
+
+    def batch():
+        labels = random.integers(0, 10, 16)
+        noise = random.normal(size=(16, *images.shape[1:]))
+        return {"image": (noise + patterns[labels]).astype(np.float32)}, labels
+
+    data = [batch() for _ in range(steps)]
     # Tracing went through the net in training mode: both start with fresh statistics.
     statistics = {
         name: value.numpy() for name, value in module.state_dict().items() if "running" in name
@@ -210,8 +221,15 @@ def resnet(folder, steps, random):
             part.reset_running_stats()
     model = model.load_state_dict(
         {name: module.state_dict()[name].numpy() for name in statistics}, strict=False)
-    compare("resnet18", module, model, [data[i % 3] for i in range(steps)], folder, "sgd", 0.01,
+    fresh = copy.deepcopy(module)
+    # Where a sum lies within rounding of 0, ReLU chooses by chance: with usual rates PyTorch's own
+    # gradients in float32 and float64 differ by some percent, and losses drift apart by chance.
+    compare("resnet18, small steps", module, model, data, folder, "sgd", 1e-5, learns=False,
             momentum=0.9)
+    there, here, _ = curves(fresh, model, data, "sgd", 2e-3, momentum=0.9)
+    for name, losses in (("PyTorch", there), ("here", here)):
+        share = np.mean(losses[-3:]) / np.mean(losses[:3])
+        check(f"resnet18, usual steps: last losses as a share of the first, {name}", share, 0.35)
 
 
 def voice(folder, steps, random):
