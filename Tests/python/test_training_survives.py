@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import random
 import signal
@@ -10,10 +11,13 @@ import sys
 import time
 
 import numpy as np
-
 import stacklens
 
 EPOCHS = 6
+# Where this process found the package, the others do.
+ENVIRONMENT = {
+    **os.environ, "PYTHONPATH": str(pathlib.Path(stacklens.__file__).resolve().parents[1])
+}
 PROGRAM = """
 import pathlib, sys, time
 import numpy as np
@@ -48,7 +52,7 @@ def start(folder: pathlib.Path, name: str, pause: float) -> subprocess.Popen[str
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAM, str(folder / f"{name}.safetensors"),
          str(folder / f"{name}.onnx"), str(pause)],
-        stdout=subprocess.PIPE, text=True,
+        stdout=subprocess.PIPE, text=True, env=ENVIRONMENT,
     )
 
 
@@ -120,7 +124,7 @@ assert other.step_count == 4
 def test_a_full_disk_loses_nothing(tmp_path: pathlib.Path) -> None:
     run = subprocess.run(
         [sys.executable, "-c", FULL_DISK, str(tmp_path / "state.safetensors")],
-        capture_output=True, text=True, check=False,
+        capture_output=True, text=True, check=False, env=ENVIRONMENT,
     )
     assert run.returncode == 0, run.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["state.safetensors"]

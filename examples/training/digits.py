@@ -12,9 +12,8 @@ from __future__ import annotations
 import argparse
 
 import numpy as np
-from sklearn.datasets import load_digits
-
 import stacklens
+from sklearn.datasets import load_digits
 from stacklens import nn
 
 

@@ -20,7 +20,6 @@ import hashlib
 import pathlib
 
 import numpy as np
-
 import stacklens
 from stacklens import nn
 
