@@ -56,9 +56,9 @@ enum CurveNumbers {
     var model = model
     for index in model.graph.initializers.indices {
       let constant = model.graph.initializers[index]
-      guard constant.tensor.elementType == .float32, !constant.name.contains("running_") else {
-        continue
-      }
+      guard !constant.isConstant, constant.tensor.elementType == .float32,
+        !constant.name.contains("running_")
+      else { continue }
       var tensor = try parameter(constant.name, constant.tensor.shape)
       if zeroRows.contains(constant.name) {
         let width = tensor.shape.dims[1]
