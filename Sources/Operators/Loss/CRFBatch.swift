@@ -14,7 +14,7 @@ struct CRFText {
 struct CRFBatch: Sendable {
   let steps: Int
   let tagCount: Int
-  private let items: Int
+  let items: Int
   private let first: Int
   private let tags: Int?
   private let mask: Int

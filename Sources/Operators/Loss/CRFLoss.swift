@@ -57,7 +57,8 @@ extension OperatorDefinition {
     execution: .kernels([
       .reference { (preparation) throws(StackLensError) in
         let batch = try CRFBatch(preparation, first: 1, tags: 5, mask: 6)
-        return try wideKernel(Double.self, preparation, inputs: 5) {
+        let parts = try Shape([batch.items, batch.tagCount, batch.tagCount + 2, 8]).count
+        return try wideKernel(Double.self, preparation, inputs: 5, scratch: parts) {
           (wide) throws(StackLensError) in
           try crfGradient(batch, wide)
         }
@@ -94,27 +95,25 @@ extension OperatorDefinition {
     emissions.update(repeating: 0, count: texts.count * batch.steps * count)
     // Sums over the texts are made in their order, whatever the number of threads.
     let width = count * (count + 2)
-    var parts = [Double](repeating: 0, count: texts.count * width)
-    parts.withUnsafeMutableBufferPointer { parts in
-      guard let base = parts.baseAddress else { return }
-      wide.run.parallel.ranges(texts.count, grain: 1) { range in
-        for item in range {
-          let (text, transitions) = (texts[item], base + item * width)
-          let (starts, ends) = (transitions + count * count, transitions + count * (count + 1))
-          let own = emissions + item * batch.steps * count
-          let last = text.positions.count - 1
-          func add(_ index: Int, _ tag: Int, _ value: Double) {
-            own[text.positions[index] * count + tag] += value
-            if index == 0 { starts[tag] += value }
-            if index == last { ends[tag] += value }
-          }
-          batch.chain(text, item, wide).forEachMarginal(
-            unary: { index, tag, share in add(index, tag, g[item] * share) },
-            pair: { from, to, share in transitions[from * count + to] += g[item] * share })
-          for (index, tag) in text.tags.enumerated() { add(index, tag, -g[item]) }
-          for (from, to) in zip(text.tags, text.tags.dropFirst()) {
-            transitions[from * count + to] -= g[item]
-          }
+    let parts = wide.scratch.assumingMemoryBound(to: Double.self)
+    parts.update(repeating: 0, count: texts.count * width)
+    wide.run.parallel.ranges(texts.count, grain: 1) { range in
+      for item in range {
+        let (text, transitions) = (texts[item], parts + item * width)
+        let (starts, ends) = (transitions + count * count, transitions + count * (count + 1))
+        let own = emissions + item * batch.steps * count
+        let last = text.positions.count - 1
+        func add(_ index: Int, _ tag: Int, _ value: Double) {
+          own[text.positions[index] * count + tag] += value
+          if index == 0 { starts[tag] += value }
+          if index == last { ends[tag] += value }
+        }
+        batch.chain(text, item, wide).forEachMarginal(
+          unary: { index, tag, share in add(index, tag, g[item] * share) },
+          pair: { from, to, share in transitions[from * count + to] += g[item] * share })
+        for (index, tag) in text.tags.enumerated() { add(index, tag, -g[item]) }
+        for (from, to) in zip(text.tags, text.tags.dropFirst()) {
+          transitions[from * count + to] -= g[item]
         }
       }
     }

@@ -146,6 +146,12 @@ private struct CTCBatch: Sendable {
     ignored = try preparation.int("ignore_index")
     zeroesInfinity = try preparation.flag("zero_infinity")
     self.first = first
+    // A table of steps and states for each text that is looked at.
+    let states = try Shape([2, preparation.input(first + 1).shape[1]]).count + 1
+    let tables = try Shape([steps, states, min(items, preparation.threadCount)]).count
+    guard tables <= usableMemoryByteCount / MemoryLayout<Double>.stride / 2 else {
+      throw .limitExceeded("\(steps) steps of \(states) states do not fit into memory")
+    }
     guard (0..<classes).contains(blank) else {
       throw .invalidArgument("attribute 'blank' is \(blank), outside [0, \(classes))")
     }

@@ -59,9 +59,11 @@ struct MultiMargin: LossMethod {
 
   func build(_ scope: LossScope) throws(StackLensError) -> Edge {
     let x = scope.output(0)
-    let places = scope.graph.add(
-      "Unsqueeze", [scope.labels(scope.targets[0]), try scope.ints(1)])
-    let own = scope.graph.add("GatherElements", [x, places], ["axis": .int(1)])
+    let labels = scope.labels(scope.targets[0])
+    // The score of the label, by an operator that refuses labels which are no class.
+    let likelihood = scope.graph.add(
+      "NegativeLogLikelihoodLoss", [x, labels], ["reduction": .string("none")])
+    let own = scope.graph.add("Unsqueeze", [scope.negated(likelihood), try scope.ints(1)])
     var loss = scope.hinge(try x - own + scope.number(margin))
     if power == 2 { loss = loss * loss }
     // The label itself costs its margin, which goes again.
@@ -70,7 +72,8 @@ struct MultiMargin: LossMethod {
     let classes = scope.apply("Shape", x, ["start": .int(1), "end": .int(2)])
     sums = sums / scope.cast(classes, .float32)
     if let weights {
-      sums = sums * scope.graph.add("Gather", [try scope.numbers(weights), places])
+      let own = scope.graph.add("Gather", [try scope.numbers(weights), labels])
+      sums = sums * scope.graph.add("Unsqueeze", [own, try scope.ints(1)])
     }
     return try scope.total(sums, reduction)
   }
