@@ -6,6 +6,9 @@ import PackageDescription
 
 let optimised: [CSetting] = [.unsafeFlags(["-O3", "-fno-math-errno", "-ffp-contract=off"])]
 
+/// Floors whose own time does not count are built for size.
+let small: [SwiftSetting] = [.unsafeFlags(["-Osize"], .when(configuration: .release))]
+
 let package = Package(
   name: "stacklens",
   products: [
@@ -18,7 +21,7 @@ let package = Package(
     .target(name: "CKernels", cSettings: optimised),
     .target(name: "Base", dependencies: ["CPlatform"]),
     .target(name: "Tensors", dependencies: ["Base", "CPlatform"]),
-    .target(name: "Graphs", dependencies: ["Tensors", "Base"]),
+    .target(name: "Graphs", dependencies: ["Tensors", "Base"], swiftSettings: small),
     .target(name: "CUnicode", cSettings: optimised),
     .target(name: "CImages", cSettings: optimised),
     .target(
@@ -26,7 +29,9 @@ let package = Package(
       dependencies: ["Graphs", "Tensors", "Base", "CKernels", "CUnicode", "CImages"]),
     .target(
       name: "Execution", dependencies: ["Operators", "Graphs", "Tensors", "Base", "CPlatform"]),
-    .target(name: "Exchange", dependencies: ["Operators", "Graphs", "Tensors", "Base"]),
+    .target(
+      name: "Exchange", dependencies: ["Operators", "Graphs", "Tensors", "Base"],
+      swiftSettings: small),
     .target(
       name: "COnnx",
       cxxSettings: [
@@ -46,19 +51,21 @@ let package = Package(
       dependencies: [
         "Execution", "Exchange", "Text", "Operators", "Graphs", "Tensors", "Base", "CKernels",
       ]),
-    .target(name: "Layers", dependencies: ["Operators", "Graphs", "Tensors", "Base"]),
+    .target(
+      name: "Layers", dependencies: ["Operators", "Graphs", "Tensors", "Base"],
+      swiftSettings: small),
     .target(
       name: "Training",
       dependencies: [
         "Execution", "Exchange", "Operators", "Graphs", "Tensors", "Base", "CKernels",
-      ]),
+      ], swiftSettings: small),
     .target(name: "CStackLens"),
     .target(
       name: "CABI",
       dependencies: [
         "Insight", "Training", "Layers", "Execution", "Exchange", "Text", "Operators", "Graphs",
         "Tensors", "Base", "CStackLens", "CPlatform", "CKernels",
-      ]),
+      ], swiftSettings: small),
     .target(
       name: "TestSupport", dependencies: ["Operators", "Graphs", "Tensors", "Base"],
       path: "Tests/TestSupport", exclude: ["README.md"]),

@@ -110,6 +110,11 @@ struct MetricSums {
     metrics.map { ($0.rawValue, value(of: $0)) }
   }
 
+  /// The share of the most frequent class among the targets.
+  var majority: Double? {
+    actual.values.max().map { Double($0) / Double(actual.values.reduce(0, +)) }
+  }
+
   private func value(of metric: Metric) -> Double {
     let hits = Double(truePositives.values.reduce(0, +))
     switch metric {

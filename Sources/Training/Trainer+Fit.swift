@@ -38,6 +38,9 @@ private struct Fit {
   /// A batch that is made faster is not worth a thread.
   private static let backgroundNanoseconds: Int64 = 100_000
   private static let failureLimit = 3
+  /// After so many epochs a classifier should beat the most frequent class by this much.
+  private static let patientEpochs = 3
+  private static let noProgress = 0.05
 
   init(trainer: Trainer, data: any BatchSource, options: FitOptions) {
     (self.trainer, self.data, self.options) = (trainer, data, options)
@@ -151,9 +154,9 @@ private struct Fit {
     let loss = progress.lossSum / Double(progress.examples)
     var validation: [(name: String, value: Double)] = []
     if let data = options.validation {
-      validation = try trainer.evaluate(data).map {
-        ($0.name == "loss" ? "val_loss" : $0.name, $0.value)
-      }
+      let (figures, majority) = try trainer.evaluation(of: data)
+      validation = figures.map { ($0.name == "loss" ? "val_loss" : $0.name, $0.value) }
+      warnOfNoProgress(figures, majority, observe)
     }
     let (figure, isBetterUp) = try monitored(loss, validation)
     let isBest = isBetter(figure, than: progress.bestFigure, up: isBetterUp)
@@ -186,6 +189,21 @@ private struct Fit {
       return false
     }
     return true
+  }
+
+  /// Says so where some epochs taught no more than to name the most frequent class.
+  private func warnOfNoProgress(
+    _ figures: [(name: String, value: Double)], _ majority: Double?, _ observe: Trainer.Observer
+  ) {
+    guard trainer.progress.epoch + 1 == Self.patientEpochs, let majority,
+      let accuracy = figures.first(where: { $0.name == Metric.accuracy.rawValue })?.value,
+      accuracy < majority + Self.noProgress
+    else { return }
+    _ = observe(
+      .warning(
+        "after \(Self.patientEpochs) epochs the accuracy is \(accuracy), while always naming the most "
+          + "frequent class gives \(majority): look at the labels, the learning rate, or weigh classes"
+      ))
   }
 
   private func checkpoint(_ observe: Trainer.Observer) throws(StackLensError) -> Bool {

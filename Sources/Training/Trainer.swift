@@ -284,28 +284,32 @@ public final class Trainer: @unchecked Sendable {  // every entry goes through `
   public func evaluate(
     _ data: any BatchSource
   ) throws(StackLensError) -> [(name: String, value: Double)] {
-    try exclusively { () throws(StackLensError) in
-      var sums = MetricSums(options.metrics)
-      var (loss, count) = (0.0, 0)
-      var index = 0
-      while let batch = try data.batch(index, ofEpoch: 0) {
-        let program = try evaluationProgram(batch)
-        let targets = [Tensor?](repeating: nil, count: program.session.outputs.count)
-        let outputs = try program.run(batch, seed: 0, weights.tensors, into: targets)
-        let rows = batch.rowCount
-        loss += Double(try outputs[0].tensor().elements(as: Float.self)[0]) * Double(rows)
-        count += rows
-        if !options.metrics.isEmpty, let name = options.loss.targets.first,
-          let target = batch[name],
-          outputs.count > 1
-        {
-          try sums.add(try outputs[1].tensor(), target)
-        }
-        index += 1
+    try exclusively { () throws(StackLensError) in try evaluation(of: data).figures }
+  }
+
+  /// - Returns: the figures, and the share of the most frequent class where classes are counted.
+  func evaluation(
+    of data: any BatchSource
+  ) throws(StackLensError) -> (figures: [(name: String, value: Double)], majority: Double?) {
+    var sums = MetricSums(options.metrics)
+    var (loss, count) = (0.0, 0)
+    var index = 0
+    while let batch = try data.batch(index, ofEpoch: 0) {
+      let program = try evaluationProgram(batch)
+      let targets = [Tensor?](repeating: nil, count: program.session.outputs.count)
+      let outputs = try program.run(batch, seed: 0, weights.tensors, into: targets)
+      let rows = batch.rowCount
+      loss += Double(try outputs[0].tensor().elements(as: Float.self)[0]) * Double(rows)
+      count += rows
+      if !options.metrics.isEmpty, outputs.count > 1,
+        let target = options.loss.targets.first.flatMap({ batch[$0] })
+      {
+        try sums.add(try outputs[1].tensor(), target)
       }
-      guard count > 0 else { throw .invalidArgument("the data set is empty: 0 rows") }
-      return [("loss", loss / Double(count))] + sums.values
+      index += 1
     }
+    guard count > 0 else { throw .invalidArgument("the data set is empty: 0 rows") }
+    return ([("loss", loss / Double(count))] + sums.values, sums.majority)
   }
 }
 
