@@ -39,7 +39,8 @@ extension Model {
   private var weights: [Initializer] {
     let given = Set(graph.inputs.map(\.name))
     return graph.initializers.filter {
-      !$0.isConstant && $0.tensor.elementType.isFloat && !given.contains($0.name)
+      !$0.isConstant && $0.tensor.elementType.isFloat && $0.tensor.rank > 0
+        && !given.contains($0.name)
     }
   }
 

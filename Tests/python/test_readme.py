@@ -76,3 +76,41 @@ def test_c_program(folder: Path):
     result = subprocess.run(["./program"], cwd=folder, text=True, capture_output=True)
     assert result.returncode == 0, result.stderr
     assert result.stdout == output
+
+
+def python_blocks(text: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+
+
+def test_training_programs(folder: Path):
+    """README's section on training goes on where its first program ends; so do the guide's parts."""
+    program, _ = block("python")
+    training = python_blocks(README[README.index("## Training") :])
+    guide = python_blocks((ROOT / "docs" / "training.md").read_text(encoding="utf-8"))
+    assert len(training) == 1 and len(guide) == 4
+    shorter = guide[3].replace("epochs=20", "epochs=2")
+    assert shorter != guide[3]
+    # The guide's checkpoint is one of its first trainer.
+    whole = "\n".join([program, training[0], guide[0], shorter, guide[1], guide[2]])
+    paths = [str(ROOT / "bindings" / "python"), os.environ.get("PYTHONPATH", "")]
+    result = subprocess.run(
+        [sys.executable, "-c", whole], cwd=folder, text=True, capture_output=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert {"mine.onnx", "training.safetensors"} <= {path.name for path in folder.iterdir()}
+
+
+def test_guide_names_what_there_is():
+    """Every loss, optimiser and schedule is in the guide, under the name that the library knows."""
+    import stacklens
+    from stacklens import nn
+
+    guide = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    model = nn.build(nn.Linear(2, 2), nn.Input((None, 2)))
+    for option in ("loss", "optimizer", "schedule"):
+        with pytest.raises(stacklens.InvalidArgumentError) as caught:
+            stacklens.Trainer(model, **{"loss": "mse", option: "nonsense"})
+        names = str(caught.value).split("known are ")[1].split(", ")
+        missing = [name for name in names if f"`{name}`" not in guide]
+        assert len(names) > 5 and missing == []
