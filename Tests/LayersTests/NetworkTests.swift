@@ -124,6 +124,26 @@ struct NetworkTests {
       failure { _ = try network.convolution("d", x, to: 2, windows) }?.status == .shapeMismatch)
   }
 
+  @Test func refusesSizesThatCannotBe() throws {
+    let network = Network("wrong")
+    let x = network.input("x", .float32, [.named("batch"), .fixed(4), .fixed(8)])
+    func refuses(_ body: () throws -> Void) { #expect(failure(body)?.status == .invalidArgument) }
+    refuses { _ = try Windows([]) }
+    refuses { _ = try Windows([1, 1, 1, 1]) }
+    refuses { _ = try Windows([3], stride: [1, 1]) }
+    refuses { _ = try network.convolution("a", x, to: 4, Windows([3]), groups: 0) }
+    refuses { _ = try network.transposedConvolution("b", x, to: 4, Windows([3]), groups: -1) }
+    refuses { _ = try network.adaptivePool("c", x, .max, to: []) }
+    refuses { _ = try network.groupNorm("d", x, groups: 0) }
+    refuses {
+      _ = try network.multiHeadAttention("e", x, keyMask: nil, AttentionSettings(heads: 0))
+    }
+    refuses { _ = try network.recurrent("f", x, RecurrentSettings(.lstm, hiddenSize: 0)) }
+    refuses {
+      _ = try network.transformerEncoder("g", x, layers: -1, TransformerSettings(heads: 2))
+    }
+  }
+
   @Test func recurrentWeightsStartAsTold() throws {
     let network = Network("lstm")
     let x = network.input("x", .float32, [.named("batch"), .named("time"), .fixed(6)])

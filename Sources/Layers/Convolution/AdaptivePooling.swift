@@ -9,10 +9,10 @@ extension Network {
     _ name: String, _ x: Edge, _ kind: PoolKind, to size: [Int]
   ) throws(StackLensError) -> Edge {
     let axes = size.count
-    try check(x, rank: axes + 2...axes + 2, Windows.form(axes))
-    guard size.allSatisfy({ $0 > 0 }) else {
-      throw .invalidArgument("'output_size' is \(size), expected at least 1")
+    guard (1...3).contains(axes), size.allSatisfy({ $0 > 0 }) else {
+      throw .invalidArgument("'output_size' is \(size), expected one to three extents above 0")
     }
+    try check(x, rank: axes + 2...axes + 2, Windows.form(axes))
     return try scope(name) { () throws(StackLensError) in
       if size.allSatisfy({ $0 == 1 }) { return try globalPool("", x, kind, keepDims: true) }
       if let windows = try evenWindows(x, size) { return try pool("", x, kind, windows) }

@@ -47,7 +47,7 @@ extension Network {
     let axes = windows.kernel.count
     try check(x, rank: axes + 2...axes + 2, Windows.form(axes))
     let channels = try width(of: x, axis: 1, given: from, "in_channels")
-    guard channels % groups == 0, to % groups == 0 else {
+    guard groups > 0, channels % groups == 0, to % groups == 0 else {
       throw .invalidArgument("\(channels) to \(to) channels cannot be cut into \(groups) groups")
     }
     let extra =

@@ -31,6 +31,9 @@ public struct Windows: Sendable {
       else { throw .invalidArgument("'\(name)' is \(values) for a kernel of \(kernel)") }
       return list
     }
+    guard (1...3).contains(kernel.count) else {
+      throw .invalidArgument("a kernel of \(kernel.count) axes, expected one to three")
+    }
     self.kernel = try each(kernel, "kernel_size", 1)
     self.stride = try each(stride, "stride", 1)
     self.dilation = try each(dilation, "dilation", 1)

@@ -89,6 +89,7 @@ extension Network {
     _ layer: (String, Edge) throws(StackLensError) -> Edge
   ) throws(StackLensError) -> Edge {
     let width = try self.width(of: x, axis: -1, given: given, "d_model")
+    guard count > 0 else { throw .invalidArgument("a stack of \(count) layers") }
     return try scope(name) { () throws(StackLensError) in
       var x = x
       for index in 0..<count { x = try layer("layers.\(index)", x) }
