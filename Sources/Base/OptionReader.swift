@@ -31,7 +31,8 @@ package struct OptionReader {
 
   /// - Throws: `.invalidArgument` unless it is a finite number of the range.
   package mutating func number(
-    _ name: String, in range: ClosedRange<Double> = -.greatestFiniteMagnitude
+    _ name: String,
+    in range: ClosedRange<Double> = -.greatestFiniteMagnitude
       ... .greatestFiniteMagnitude
   ) throws(StackLensError) -> Double? {
     guard let value = json(name) else { return nil }
@@ -46,7 +47,8 @@ package struct OptionReader {
   }
 
   package mutating func number(
-    _ name: String, default fallback: Double, in range: ClosedRange<Double> = -.greatestFiniteMagnitude
+    _ name: String, default fallback: Double,
+    in range: ClosedRange<Double> = -.greatestFiniteMagnitude
       ... .greatestFiniteMagnitude
   ) throws(StackLensError) -> Double {
     try number(name, in: range) ?? fallback
@@ -118,7 +120,9 @@ package struct OptionReader {
     guard let value = json(name) else { return nil }
     var strings: [String] = []
     for element in value.arrayValue ?? [value] {
-      guard let string = element.stringValue else { throw unfit(name, element, "a list of strings") }
+      guard let string = element.stringValue else {
+        throw unfit(name, element, "a list of strings")
+      }
       strings.append(string)
     }
     return strings
