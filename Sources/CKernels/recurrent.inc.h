@@ -125,11 +125,23 @@ SLK_INLINE void SLK_NAME(walk_blocks)(const int gates, const slk_recurrent_step 
   for (size_t block = block_begin; block < block_end; block++) {
     const size_t unit = block * SLK_WIDTH;
     const float *w = (const float *)s->packed + unit * (size_t)gates * s->size;
+    // Tiles of nearly equal rows: a single one would wait for the weights.
+    const size_t tiles = slk_divide_up(s->rows, SLK_STEP_ROWS);
     size_t row = 0;
-    for (; row + SLK_STEP_ROWS <= s->rows; row += SLK_STEP_ROWS) {
-      SLK_NAME(step_tile)(gates, SLK_STEP_ROWS, s, row, unit, w);
+    for (size_t tile = 0; tile < tiles; tile++) {
+      const size_t end = s->rows * (tile + 1) / tiles;
+      switch (end - row) {
+        case 1: SLK_NAME(step_tile)(gates, 1, s, row, unit, w); break;
+        case 2: SLK_NAME(step_tile)(gates, 2, s, row, unit, w); break;
+#if SLK_STEP_ROWS > 2
+        case 3: SLK_NAME(step_tile)(gates, 3, s, row, unit, w); break;
+        case 4: SLK_NAME(step_tile)(gates, 4, s, row, unit, w); break;
+        case 5: SLK_NAME(step_tile)(gates, 5, s, row, unit, w); break;
+        default: SLK_NAME(step_tile)(gates, 6, s, row, unit, w); break;
+#endif
+      }
+      row = end;
     }
-    for (; row < s->rows; row++) SLK_NAME(step_tile)(gates, 1, s, row, unit, w);
   }
 }
 

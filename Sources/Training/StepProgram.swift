@@ -10,10 +10,13 @@ final class StepProgram: Sendable {
   let batch: [ValueInfo]
   private let isRandom: Bool
 
+  /// - Parameter roundsProducts: products round their factors to bfloat16.
   init(
-    _ graph: Graph, batch: [ValueInfo], isRandom: Bool, _ options: TrainerOptions
+    _ graph: Graph, batch: [ValueInfo], isRandom: Bool, roundsProducts: Bool = false,
+    _ options: TrainerOptions
   ) throws(StackLensError) {
     var session = SessionOptions()
+    session.roundsProducts = roundsProducts
     session.threadCount = options.threadCount
     session.memoryLimit = options.memoryLimit
     self.session = try Session(Model(graph: graph), options: session)

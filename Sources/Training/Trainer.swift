@@ -128,7 +128,8 @@ public final class Trainer: @unchecked Sendable {  // every entry goes through `
       segments: options.segments)
     try keep(training.parameters, statistics: training.statistics)
     let program = try StepProgram(
-      training.graph, batch: training.batch, isRandom: training.isRandom, options)
+      training.graph, batch: training.batch, isRandom: training.isRandom,
+      roundsProducts: options.precision == .bfloat16, options)
     programs[key] = program
     return program
   }

@@ -7,30 +7,30 @@ extension GradientRule {
   static let add = GradientRule { (scope) throws(StackLensError) in
     let (g, a, b) = (try scope.arriving(), try scope.input(0), try scope.input(1))
     return [
-      scope.wants(0) ? scope.sum(g, like: a) : nil, scope.wants(1) ? scope.sum(g, like: b) : nil,
+      scope.wants(0) ? scope.sumBack(g, like: a) : nil, scope.wants(1) ? scope.sumBack(g, like: b) : nil,
     ]
   }
 
   static let sub = GradientRule { (scope) throws(StackLensError) in
     let (g, a, b) = (try scope.arriving(), try scope.input(0), try scope.input(1))
     return [
-      scope.wants(0) ? scope.sum(g, like: a) : nil, scope.wants(1) ? scope.sum(-g, like: b) : nil,
+      scope.wants(0) ? scope.sumBack(g, like: a) : nil, scope.wants(1) ? scope.sumBack(-g, like: b) : nil,
     ]
   }
 
   static let mul = GradientRule { (scope) throws(StackLensError) in
     let (g, a, b) = (try scope.arriving(), try scope.input(0), try scope.input(1))
     return [
-      scope.wants(0) ? scope.sum(g * b, like: a) : nil,
-      scope.wants(1) ? scope.sum(g * a, like: b) : nil,
+      scope.wants(0) ? scope.sumBack(g * b, like: a) : nil,
+      scope.wants(1) ? scope.sumBack(g * a, like: b) : nil,
     ]
   }
 
   static let div = GradientRule { (scope) throws(StackLensError) in
     let (g, a, b) = (try scope.arriving(), try scope.input(0), try scope.input(1))
     return [
-      scope.wants(0) ? scope.sum(g / b, like: a) : nil,
-      scope.wants(1) ? scope.sum(-(g * scope.output / b), like: b) : nil,
+      scope.wants(0) ? scope.sumBack(g / b, like: a) : nil,
+      scope.wants(1) ? scope.sumBack(-(g * scope.output / b), like: b) : nil,
     ]
   }
 
@@ -43,14 +43,14 @@ extension GradientRule {
     var (left, right): (Edge?, Edge?)
     if scope.wants(0) {
       let slope = try exponent * scope.apply("Pow", a, exponent - scope.scalar(1, like: a))
-      left = scope.sum(
+      left = scope.sumBack(
         scope.choose(scope.apply("Equal", exponent, zero), zero, g * slope), like: a)
     }
     if scope.wants(1) {
       let isPositive = scope.apply("Greater", a, zero)
       let safe = scope.choose(isPositive, a, try scope.scalar(1, like: a))
       let slope = g * scope.output * scope.apply("Log", safe)
-      right = scope.apply("CastLike", scope.sum(slope, like: b), b)
+      right = scope.apply("CastLike", scope.sumBack(slope, like: b), b)
     }
     return [left, right]
   }
@@ -61,7 +61,7 @@ extension GradientRule {
     let isBelow = scope.apply("Less", x, zero)
     return [
       scope.choose(isBelow, g * slope, g),
-      scope.wants(1) ? scope.sum(scope.choose(isBelow, g * x, zero), like: slope) : nil,
+      scope.wants(1) ? scope.sumBack(scope.choose(isBelow, g * x, zero), like: slope) : nil,
     ]
   }
 
@@ -70,8 +70,8 @@ extension GradientRule {
     let (a, b) = (try scope.input(1), try scope.input(2))
     let zero = try scope.scalar(0, like: g)
     return [
-      nil, scope.wants(1) ? scope.sum(scope.choose(condition, g, zero), like: a) : nil,
-      scope.wants(2) ? scope.sum(scope.choose(condition, zero, g), like: b) : nil,
+      nil, scope.wants(1) ? scope.sumBack(scope.choose(condition, g, zero), like: a) : nil,
+      scope.wants(2) ? scope.sumBack(scope.choose(condition, zero, g), like: b) : nil,
     ]
   }
 
@@ -89,7 +89,7 @@ extension GradientRule {
       inner = scope.choose(isOutside, zero, inner)
       bounds.append(
         scope.wants(index)
-          ? scope.sum(scope.choose(isOutside, g, zero), like: try scope.input(index)) : nil)
+          ? scope.sumBack(scope.choose(isOutside, g, zero), like: try scope.input(index)) : nil)
     }
     return [inner] + bounds
   }
@@ -100,7 +100,7 @@ extension GradientRule {
       var g = try scope.arriving()
       if isMean { g = try g / scope.scalar(Double(scope.inputs.count), like: g) }
       return scope.inputs.enumerated().map { index, input in
-        input.flatMap { scope.wants(index) ? scope.sum(g, like: $0) : nil }
+        input.flatMap { scope.wants(index) ? scope.sumBack(g, like: $0) : nil }
       }
     }
   }
@@ -117,7 +117,7 @@ extension GradientRule {
     var gradients: [Edge?] = []
     for (index, share) in shares.enumerated() {
       let input = try scope.input(index)
-      gradients.append(scope.wants(index) ? scope.sum(part * share, like: input) : nil)
+      gradients.append(scope.wants(index) ? scope.sumBack(part * share, like: input) : nil)
     }
     return gradients
   }

@@ -93,6 +93,20 @@ public struct GradientScope: NodeView {
     graph.add("SumTo", [gradient, shape(of: edge)], domain: "ai.stacklens")
   }
 
+  /// `gradient`, of the shape of output 0, summed to the shape of `edge`, an input that was broadcast
+  /// to it; itself where both are known to have one shape.
+  public func sumBack(_ gradient: Edge, like edge: Edge) -> Edge {
+    guard let output = node.outputs.first, let made = dims(output), made == dims(edge.name),
+      !made.contains(.unknown)
+    else { return sum(gradient, like: edge) }
+    return gradient
+  }
+
+  private func dims(_ name: String) -> [Dimension]? {
+    guard case .tensor(_, let dims)? = types(name) else { return nil }
+    return dims
+  }
+
   /// A node with one output of the default domain.
   public func apply(
     _ opType: String, _ inputs: Edge?..., attributes: [String: Attribute] = [:]

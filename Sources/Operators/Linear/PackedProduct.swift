@@ -76,8 +76,9 @@ struct PackedProduct: Sendable {
 
   /// Rows of A with which B is read where it lies.
   private static let fewRows = 64
-  /// A block of this many terms of both factors stays in the second-level cache.
-  private static let longBlock = 1024
+  /// A block of this many terms of both factors stays in the second-level cache; less where A is
+  /// packed beside it.
+  private static let longBlock = (rows: 1024, tiles: 512)
 
   /// - Parameters:
   ///   - packedB: the packed form of B (see `pack`), where B never changes.
@@ -95,7 +96,9 @@ struct PackedProduct: Sendable {
       && (product.aColumn == 1 || product.aRow == 1)
     let (m, n, k) = (product.m, product.n, product.k)
     let isShared = product.bBatchStrides.allSatisfy { $0 == 0 } || product.batchCount <= 1
-    let isLong = packedB == nil && k > Self.longBlock * 3 / 2
+    let isTurned = product.aColumn != 1 && product.aRow == 1 && !isHalf
+    let longBlock = isTurned ? Self.longBlock.tiles : Self.longBlock.rows
+    let isLong = packedB == nil && k > longBlock * 3 / 2
     let isFew = packedB == nil && isShared && !isHalf && m <= Self.fewRows && k > 0 && !isLong
     if isFew, product.bRow == 1, product.bColumn != 1 {
       mode = .swapped
@@ -113,7 +116,7 @@ struct PackedProduct: Sendable {
     } else {
       left = .copied
     }
-    let blocks = isLong ? (k + Self.longBlock - 1) / Self.longBlock : 1
+    let blocks = isLong ? (k + longBlock - 1) / longBlock : 1
     blockTerms = isLong ? ((k + blocks - 1) / blocks + 15) & ~15 : k
     let isEmpty = product.isEmpty
     slotCount = mode == .slots ? min(max(1, product.batchCount), max(1, threadCount) * 2) : 1
