@@ -7,14 +7,16 @@ extension GradientRule {
   static let add = GradientRule { (scope) throws(StackLensError) in
     let (g, a, b) = (try scope.arriving(), try scope.input(0), try scope.input(1))
     return [
-      scope.wants(0) ? scope.sumBack(g, like: a) : nil, scope.wants(1) ? scope.sumBack(g, like: b) : nil,
+      scope.wants(0) ? scope.sumBack(g, like: a) : nil,
+      scope.wants(1) ? scope.sumBack(g, like: b) : nil,
     ]
   }
 
   static let sub = GradientRule { (scope) throws(StackLensError) in
     let (g, a, b) = (try scope.arriving(), try scope.input(0), try scope.input(1))
     return [
-      scope.wants(0) ? scope.sumBack(g, like: a) : nil, scope.wants(1) ? scope.sumBack(-g, like: b) : nil,
+      scope.wants(0) ? scope.sumBack(g, like: a) : nil,
+      scope.wants(1) ? scope.sumBack(-g, like: b) : nil,
     ]
   }
 

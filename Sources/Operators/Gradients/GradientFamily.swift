@@ -6,7 +6,8 @@ extension OperatorTable {
   /// Operators that gradients are made of.
   static let gradients: [OperatorDefinition] = [
     .sumTo, .stopGradient, .seededDropout, .seededNoise, .activationGradient, .softmaxGradient,
-    .attentionGradient, .gatherGradient, .layerNormalizationGradient,
+    .attentionGradient, .gatherGradient, .sliceGradient,
+    .layerNormalizationGradient,
     .rmsNormalizationGradient, .batchNormalizationGradient, .groupNormalizationGradient,
   ]
 }

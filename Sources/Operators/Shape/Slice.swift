@@ -45,12 +45,68 @@ extension OperatorDefinition {
       }
       return try lowerInputs(before: 10, ["starts", "ends", "axes"])(node, opset, &rewriter)
     },
-    gradient: .pick,
+    gradient: GradientRule(inputs: 1) { (scope) throws(StackLensError) in
+      let shape = scope.shape(of: try scope.input(0))
+      let back = scope.graph.add(
+        "SliceGradient", [try scope.arriving(), shape] + scope.inputs.dropFirst(),
+        domain: "ai.stacklens")
+      return [back] + scope.inputs.dropFirst().map { _ in nil }
+    },
     samples: [
       Sample([.floats(4, 5), .ints([1, 0]), .ints([9, -1])]),
       Sample([.floats(4, 5), .ints([-1]), .ints([.min]), .ints([-1]), .ints([-2])]),
       Sample([.floats(0, 5), .ints([0]), .ints([.max]), .ints([1])]),
       Sample([.floats(4), .ints([3]), .ints([1])]),
+    ])
+
+  /// Back through Slice: from g, the extents of the data and Slice's further inputs, zeros with g
+  /// where its elements were read.
+  static let sliceGradient = OperatorDefinition(
+    "SliceGradient", domain: "ai.stacklens", versions: [1], inputs: 4...6,
+    infer: { (context) throws(StackLensError) in
+      let g = try context.input(0, oneOf: ElementType.reals)
+      let shape = try Shape(try context.value(1).integers())
+      let box = try SliceBox(
+        shape, starts: context.value(2), ends: context.value(3),
+        axes: context.optionalValue(4), steps: context.optionalValue(5))
+      guard g.shape.dims == box.extents else {
+        throw .shapeMismatch("gradient \(g) of a slice \(box.extents)")
+      }
+      return [TensorType(g.elementType, shape)]
+    },
+    execution: .kernels([
+      .reference { (preparation) throws(StackLensError) in
+        let shape = preparation.outputs[0].shape
+        return PreparedKernel { (run) throws(StackLensError) in
+          let (g, dx) = (try run.input(0), run.outputs[0])
+          let box = try SliceBox(
+            shape, starts: run.input(2), ends: run.input(3), axes: run.optionalInput(4),
+            steps: run.optionalInput(5))
+          guard box.extents == g.shape.dims else {
+            throw .shapeMismatch("a slice \(box.extents), planned for \(g.shape)")
+          }
+          run.parallel.ranges(dx.byteCount, grain: cheapGrain * 4) { range in
+            (dx.base + range.lowerBound).initializeMemory(
+              as: UInt8.self, repeating: 0, count: range.count)
+          }
+          StridedCopy(
+            g.elementType, box.extents, from: g.shape.strides, to: box.strides,
+            targetStart: box.start
+          ).run(from: g.base, to: dx.base, run.parallel)
+        }
+      }
+    ]),
+    outline: outline(extents: 1),
+    gradient: GradientRule(inputs: 1) { (scope) throws(StackLensError) in
+      let back = scope.graph.add(
+        "Slice", [try scope.arriving()] + scope.inputs.dropFirst(2))
+      return [back] + scope.inputs.dropFirst().map { _ in nil }
+    },
+    samples: [
+      Sample([.floats(3, 4), .ints([4, 5]), .ints([1, 0]), .ints([9, -1])]),
+      Sample([.floats(4, 3), .ints([4, 5]), .ints([-1]), .ints([.min]), .ints([-1]), .ints([-2])]),
+      Sample([.floats(0, 5), .ints([0, 5]), .ints([0]), .ints([.max]), .ints([1])]),
+      Sample([.floats(0), .ints([4]), .ints([3]), .ints([1])]),
     ])
 }
 
