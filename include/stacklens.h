@@ -545,10 +545,10 @@ sl_status sl_dataset_create(const char *const *names, const sl_tensor *const *va
                             const char *options, sl_dataset **out_dataset);
 /** Makes batch `index` of an epoch: writes a reference for each name into `out_values`, which the
  *  library takes over, or leaves them NULL behind the last batch. The same place must give the same
- *  batch. Called from any thread, by one at a time. What is not SL_OK ends training with that
- *  status. */
-typedef sl_status (*sl_batch_callback)(size_t index, size_t epoch, sl_tensor **out_values,
-                                       void *user_data);
+ *  batch. Called from any thread, by one at a time. Returns an sl_status; what is not SL_OK ends
+ *  training with it. */
+typedef int32_t (*sl_batch_callback)(size_t index, size_t epoch, sl_tensor **out_values,
+                                     void *user_data);
 /** Batches that a function makes while the one before is computed with.
  *  @param names        `count` names of what a batch holds.
  *  @param batch_count  Batches of an epoch; 0 when that is not known.

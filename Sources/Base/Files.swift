@@ -58,8 +58,15 @@ public struct AtomicFile: ~Copyable {
   private var handle: OpaquePointer?
   private let path: String
 
+  /// - Throws: `.ioError` where nothing can be written, or where the path leads to a folder or to a
+  ///   device, which renaming would replace.
   public init(path: String) throws(StackLensError) {
     self.path = path
+    let kind = PathKind(of: path)
+    guard kind == .nothing || kind == .file else {
+      throw .ioError(
+        "cannot write '\(path)': it is \(kind == .folder ? "a folder" : "no regular file")")
+    }
     var handle: OpaquePointer?
     let code = slp_atomic_file_open(path, &handle)
     guard code == 0 else { throw .ioError("cannot write '\(path)': \(systemMessage(code))") }

@@ -66,10 +66,9 @@ private final class BatchMaker: @unchecked Sendable {  // any thread may call it
       make(index, epoch, $0.baseAddress, userData)
     }
     defer { for handle in handles { Handles.release(handle) } }
-    guard status == SL_OK else {
-      let known = Int32(exactly: status.rawValue).flatMap(Status.init)
+    guard status == Status.ok.rawValue else {
       throw StackLensError(
-        known ?? .cancelled, "the data's callback gave no batch \(index) of epoch \(epoch)")
+        Status(rawValue: status) ?? .cancelled, "the data's callback gave no batch \(index) of epoch \(epoch)")
     }
     if handles.allSatisfy({ $0 == nil }) { return nil }
     var batch: Batch = [:]

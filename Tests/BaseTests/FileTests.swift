@@ -1,4 +1,5 @@
 import Base
+import Glibc
 import TestSupport
 import Testing
 
@@ -8,6 +9,19 @@ struct FileTests {
   private func write(_ text: String, _ file: inout AtomicFile) throws {
     let bytes = Array(text.utf8)
     try bytes.withUnsafeBytes { try file.write($0) }
+  }
+
+  @Test func doesNotReplaceWhatIsNoFile() throws {
+    let folder = try ScratchFolder()
+    let pipe = folder.path + "/pipe"
+    #expect(mkfifo(pipe, 0o600) == 0)
+    folder.makeFolder("folder")
+    for path in [pipe, folder.path + "/folder"] {
+      let error = failure { _ = try AtomicFile(path: path) }
+      #expect(error?.status == .ioError)
+      #expect(error?.message.contains(path) ?? false)
+    }
+    #expect(PathKind(of: pipe) == .other)
   }
 
   @Test func mapsWholeFiles() throws {

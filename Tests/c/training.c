@@ -115,7 +115,7 @@ struct maker {
   sl_status status;
 };
 
-static sl_status make_batch(size_t index, size_t epoch, sl_tensor **out_values, void *user_data) {
+static int32_t make_batch(size_t index, size_t epoch, sl_tensor **out_values, void *user_data) {
   struct maker *maker = (struct maker *)user_data;
   (void)epoch;
   if (maker->status != SL_OK) return maker->status;

@@ -177,7 +177,7 @@ class TrainingEvent(Structure):
     ]
 
 
-batch_callback = CFUNCTYPE(enum, c_size_t, c_size_t, out_handle, c_void_p)
+batch_callback = CFUNCTYPE(c_int32, c_size_t, c_size_t, out_handle, c_void_p)
 training_callback = CFUNCTYPE(c_int32, POINTER(TrainingEvent), c_void_p)
 
 texts = POINTER(Text)
