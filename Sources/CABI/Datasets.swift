@@ -68,7 +68,8 @@ private final class BatchMaker: @unchecked Sendable {  // any thread may call it
     defer { for handle in handles { Handles.release(handle) } }
     guard status == Status.ok.rawValue else {
       throw StackLensError(
-        Status(rawValue: status) ?? .cancelled, "the data's callback gave no batch \(index) of epoch \(epoch)")
+        Status(rawValue: status) ?? .cancelled,
+        "the data's callback gave no batch \(index) of epoch \(epoch)")
     }
     if handles.allSatisfy({ $0 == nil }) { return nil }
     var batch: Batch = [:]

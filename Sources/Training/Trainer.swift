@@ -14,7 +14,8 @@ import Tensors
 /// time; a second one is refused. `stop` may be called from anywhere.
 public final class Trainer: @unchecked Sendable {  // every entry goes through `exclusively`
   public let options: TrainerOptions
-  let source: Model
+  /// The model; its parameters are those that training moves.
+  private(set) var source: Model
   private let frozen: [Glob]
   private let owner = Mutex<(thread: Int64, depth: Int)>((0, 0))
   private let stopping = Mutex(false)
@@ -31,6 +32,9 @@ public final class Trainer: @unchecked Sendable {  // every entry goes through `
   /// The best weights so far with the figure that says so.
   var best: Weights.Snapshot?
   private var programs: [ProgramKey: StepProgram] = [:]
+  /// Names of the initialisers that are weights of the trainer's.
+  private var adopted: Set<String> = []
+  private static let smallByteCount = 1 << 16
 
   private struct ProgramKey: Hashable {
     enum Kind { case training, evaluation, prediction }
@@ -61,7 +65,25 @@ public final class Trainer: @unchecked Sendable {  // every entry goes through `
       parameters, statistics: model.graph.initializers.filter { names.contains($0.name) })
     gradients = try FlatBuffer(count: 0)
     groups = []
+    try adoptWeights()
     try makeRoom()
+  }
+
+  /// Lets the model hold the weights that training moves in place of those that it came with, and copies
+  /// of what is small: the file that it was read from need not stay in memory for them.
+  private func adoptWeights() throws(StackLensError) {
+    var own: [String: Tensor] = [:]
+    for span in weights.space.spans { own[span.name] = weights.values.tensor(span) }
+    for (name, tensor) in weights.statistics { own[name] = tensor }
+    for index in source.graph.initializers.indices {
+      let constant = source.graph.initializers[index]
+      if let tensor = own[constant.name] {
+        source.graph.initializers[index].tensor = tensor
+      } else if adopted.contains(constant.name) || constant.tensor.byteCount <= Self.smallByteCount {
+        source.graph.initializers[index].tensor = try constant.tensor.copied()
+      }
+    }
+    adopted = Set(own.keys)
   }
 
   /// Memory beside the weights, in their layout.
@@ -143,6 +165,7 @@ public final class Trainer: @unchecked Sendable {  // every entry goes through `
       throw .invalidArgument("the loss depends on other parameters than at the first step")
     }
     weights = try Weights(parameters, statistics: statistics)
+    try adoptWeights()
     try makeRoom()
     programs = [:]
   }

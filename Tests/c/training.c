@@ -118,7 +118,7 @@ struct maker {
 static int32_t make_batch(size_t index, size_t epoch, sl_tensor **out_values, void *user_data) {
   struct maker *maker = (struct maker *)user_data;
   (void)epoch;
-  if (maker->status != SL_OK) return maker->status;
+  if (maker->status != SL_OK) return (int32_t)maker->status;
   if (index >= maker->batches) return SL_OK;
   for (size_t i = 0; i < 2; i++) {
     sl_value_retain(maker->rows[i]);
