@@ -11,15 +11,14 @@ alone may do.
 Needs: torch 2.15, whose version goes into the file's metadata.
 """
 
-import json
 import math
-import struct
 import sys
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from _golden import write_safetensors
 from torch import nn
 
 OUT = Path(__file__).resolve().parent.parent / "Tests/TrainingTests/Golden/curves.safetensors"
@@ -338,17 +337,9 @@ def main():
                   f"{np.abs(losses / exact - 1).max():.1e}")
     if "--double" in sys.argv:
         return
-    header = {"__metadata__": {"torch": torch.__version__.split("+")[0]}}
-    data = b""
-    for name, losses in curves.items():
-        content = losses.astype(np.float64).tobytes()
-        header[name] = {"dtype": "F64", "shape": [len(losses)],
-                        "data_offsets": [len(data), len(data) + len(content)]}
-        data += content
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    OUT.write_bytes(struct.pack("<Q", len(text)) + text + data)
+    write_safetensors(
+        OUT, {name: losses.astype(np.float64) for name, losses in curves.items()},
+        {"torch": torch.__version__.split("+")[0]})
     print(f"{OUT}: {OUT.stat().st_size} bytes")
 
 

@@ -11,12 +11,11 @@ ONNX's layout and order of gates. GradientGoldenTests builds the same cases as g
 Needs: torch 2.15, whose version goes into the file's metadata.
 """
 
-import json
-import struct
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from _golden import write_safetensors
 
 OUT = Path(__file__).resolve().parent.parent / "Tests/ExecutionTests/Golden/gradients.safetensors"
 SEED = 7
@@ -152,20 +151,13 @@ def main():
 
 
 def write():
-    header = {"__metadata__": {"torch": torch.__version__.split("+")[0], "seed": str(SEED)}}
-    data = b""
-    for name, tensor in TENSORS.items():
-        tensor = tensor.contiguous()
-        stored = tensor.float() if tensor.is_floating_point() else tensor
-        content = stored.numpy().tobytes()
-        header[name] = {"dtype": "F32" if tensor.is_floating_point() else "I64",
-                        "shape": list(tensor.shape),
-                        "data_offsets": [len(data), len(data) + len(content)]}
-        data += content
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    OUT.parent.mkdir(exist_ok=True)
-    OUT.write_bytes(struct.pack("<Q", len(text)) + text + data)
+    stored = {
+        name: tensor.contiguous().float() if tensor.is_floating_point() else tensor.contiguous()
+        for name, tensor in TENSORS.items()
+    }
+    write_safetensors(
+        OUT, {name: tensor.numpy() for name, tensor in stored.items()},
+        {"torch": torch.__version__.split("+")[0], "seed": str(SEED)})
     print(f"{OUT}: {OUT.stat().st_size} bytes")
 
 

@@ -15,11 +15,11 @@ Needs: torch 2.15, whose version goes into the file's metadata.
 
 import json
 import math
-import struct
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from _golden import write_safetensors
 from torch import nn
 
 OUT = Path(__file__).resolve().parent.parent / "Tests/LayersTests/Golden/layers.safetensors"
@@ -705,21 +705,14 @@ def main():
 
 
 def write():
-    header = {"__metadata__": {"torch": torch.__version__.split("+")[0], "seed": str(SEED),
-                               "cases": json.dumps(CASES, separators=(",", ":"))}}
-    data = b""
-    for name, tensor in sorted(TENSORS.items(), key=lambda item: item[1].is_floating_point()):
-        tensor = tensor.contiguous()
-        stored = tensor.float() if tensor.is_floating_point() else tensor
-        content = stored.numpy().tobytes()
-        kind = {torch.float32: "F32", torch.int64: "I64", torch.int32: "I32"}[stored.dtype]
-        header[name] = {"dtype": kind, "shape": list(tensor.shape),
-                        "data_offsets": [len(data), len(data) + len(content)]}
-        data += content
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    OUT.write_bytes(struct.pack("<Q", len(text)) + text + data)
+    stored = {
+        name: tensor.contiguous().float() if tensor.is_floating_point() else tensor.contiguous()
+        for name, tensor in sorted(TENSORS.items(), key=lambda item: item[1].is_floating_point())
+    }
+    write_safetensors(
+        OUT, {name: tensor.numpy() for name, tensor in stored.items()},
+        {"torch": torch.__version__.split("+")[0], "seed": str(SEED),
+         "cases": json.dumps(CASES, separators=(",", ":"))})
     print(f"{OUT}: {len(CASES)} cases, {OUT.stat().st_size} bytes")
 
 

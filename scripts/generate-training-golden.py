@@ -15,11 +15,11 @@ Needs: torch 2.15, whose version goes into the file's metadata.
 import itertools
 import json
 import math
-import struct
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from _golden import write_safetensors
 from torch.optim import lr_scheduler
 
 OUT = Path(__file__).resolve().parent.parent / "Tests/TrainingTests/Golden/training.safetensors"
@@ -564,22 +564,16 @@ def schedules():
 
 
 def write():
-    kinds = {torch.float64: "F64", torch.float32: "F32", torch.int64: "I64", torch.int32: "I32"}
-    header = {"__metadata__": {"torch": torch.__version__.split("+")[0], "seed": str(SEED)}
-              | {key: json.dumps(value) for key, value in CASES.items()}}
-    data = b""
+    arrays = {}
     for name, tensor in TENSORS.items():
         stored = tensor.contiguous()
         if stored.is_floating_point() and not name.startswith("schedule/"):
             stored = stored.float()
-        content = stored.numpy().tobytes()
-        header[name] = {"dtype": kinds[stored.dtype], "shape": list(stored.shape),
-                        "data_offsets": [len(data), len(data) + len(content)]}
-        data += content
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    OUT.parent.mkdir(exist_ok=True)
-    OUT.write_bytes(struct.pack("<Q", len(text)) + text + data)
+        arrays[name] = stored.numpy()
+    write_safetensors(
+        OUT, arrays,
+        {"torch": torch.__version__.split("+")[0], "seed": str(SEED)}
+        | {key: json.dumps(value) for key, value in CASES.items()})
     print(f"{OUT}: {OUT.stat().st_size} bytes")
 
 
