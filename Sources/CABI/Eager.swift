@@ -155,12 +155,20 @@ public func sl_op_domain(_ index: Int) -> UnsafePointer<CChar>! {
 public func sl_op_describe(
   _ index: Int, _ outJSON: UnsafeMutablePointer<OpaquePointer?>?
 ) -> sl_status {
+  describe(index, of: OperatorTable.all, "operator", outJSON) { $0.described() }
+}
+
+/// Hands out what is to be said of one entry of a table.
+func describe<Entry>(
+  _ index: Int, of table: [Entry], _ what: String, _ outJSON: UnsafeMutablePointer<OpaquePointer?>?,
+  _ described: (Entry) -> JSON
+) -> sl_status {
   boundary { () throws(StackLensError) in
     let out = try required(outJSON, "out_json")
-    guard OperatorTable.all.indices.contains(index) else {
-      throw .invalidArgument("operator \(index) is outside [0, \(OperatorTable.all.count))")
+    guard table.indices.contains(index) else {
+      throw .invalidArgument("\(what) \(index) is outside [0, \(table.count))")
     }
-    out.pointee = Handles.create(try ByteBuffer(OperatorTable.all[index].described().encoded()))
+    out.pointee = Handles.create(try ByteBuffer(described(table[index]).encoded()))
   }
 }
 

@@ -191,13 +191,7 @@ public func sl_layer_count() -> Int { LayerTable.all.count }
 public func sl_layer_describe(
   _ index: Int, _ outJSON: UnsafeMutablePointer<OpaquePointer?>?
 ) -> sl_status {
-  boundary { () throws(StackLensError) in
-    let out = try required(outJSON, "out_json")
-    guard LayerTable.all.indices.contains(index) else {
-      throw .invalidArgument("layer \(index) is outside [0, \(LayerTable.all.count))")
-    }
-    out.pointee = Handles.create(try ByteBuffer(LayerTable.all[index].described().encoded()))
-  }
+  describe(index, of: LayerTable.all, "layer", outJSON) { $0.described() }
 }
 
 @_cdecl("sl_graph_op") @implementation

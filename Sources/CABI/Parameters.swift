@@ -54,11 +54,8 @@ public func sl_model_freeze(
   _ handle: OpaquePointer?, _ pattern: UnsafePointer<CChar>?,
   _ outModel: UnsafeMutablePointer<OpaquePointer?>?
 ) -> sl_status {
-  boundary { () throws(StackLensError) in
-    let model = try model(handle)
-    let pattern = try Glob(text(pattern, "pattern"))
-    let out = try required(outModel, "out_model")
-    out.pointee = Handles.create(ModelBox(try model.freezing(pattern)))
+  changed(handle, pattern, outModel) { (model, pattern) throws(StackLensError) in
+    try model.freezing(pattern)
   }
 }
 
@@ -67,10 +64,21 @@ public func sl_model_thaw(
   _ handle: OpaquePointer?, _ pattern: UnsafePointer<CChar>?,
   _ outModel: UnsafeMutablePointer<OpaquePointer?>?
 ) -> sl_status {
+  changed(handle, pattern, outModel) { (model, pattern) throws(StackLensError) in
+    try model.thawing(pattern)
+  }
+}
+
+/// Hands out what a model becomes by a pattern of names.
+private func changed(
+  _ handle: OpaquePointer?, _ pattern: UnsafePointer<CChar>?,
+  _ outModel: UnsafeMutablePointer<OpaquePointer?>?,
+  _ change: (Model, Glob) throws(StackLensError) -> Model
+) -> sl_status {
   boundary { () throws(StackLensError) in
     let model = try model(handle)
     let pattern = try Glob(text(pattern, "pattern"))
     let out = try required(outModel, "out_model")
-    out.pointee = Handles.create(ModelBox(try model.thawing(pattern)))
+    out.pointee = Handles.create(ModelBox(try change(model, pattern)))
   }
 }

@@ -26,6 +26,15 @@ public struct Initializer: Sendable {
   }
 }
 
+extension ValueInfo {
+  /// What an initialiser is declared as where it becomes an input.
+  public init(_ constant: Initializer) {
+    self.init(
+      constant.name,
+      .tensor(constant.tensor.elementType, constant.tensor.shape.dims.map { .fixed($0) }))
+  }
+}
+
 /// The tensors that hold the scale and zero point of a quantised tensor (`TensorAnnotation`).
 public struct QuantizationAnnotation: Sendable, Hashable {
   public var tensorName: String

@@ -26,9 +26,7 @@ struct EvaluationGraph {
     batch = graph.inputs.filter { !given.contains($0.name) }
     var kinds: [String: ValueInfo] = [:]
     for constant in graph.initializers where free.contains(constant.name) {
-      kinds[constant.name] = ValueInfo(
-        constant.name,
-        .tensor(constant.tensor.elementType, constant.tensor.shape.dims.map { .fixed($0) }))
+      kinds[constant.name] = ValueInfo(constant)
     }
     graph.inputs = batch + weights.compactMap { kinds[$0] }
     graph.initializers.removeAll { free.contains($0.name) }

@@ -100,3 +100,8 @@ package struct Glob: Sendable, Equatable {
     return parts[part...].allSatisfy { $0 == .anything }
   }
 }
+
+extension [Glob] {
+  /// Whether a name fits any of the patterns.
+  package func match(_ name: String) -> Bool { contains { $0.matches(name) } }
+}

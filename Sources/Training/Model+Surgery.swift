@@ -32,7 +32,7 @@ extension Model {
       let (name, tensor) = (weight.name, weight.tensor)
       return ParameterInfo(
         name: name, elementType: tensor.elementType, shape: tensor.shape,
-        isTrainable: trained.contains(name) && !frozen.contains { $0.matches(name) })
+        isTrainable: trained.contains(name) && !frozen.match(name))
     }
   }
 

@@ -26,9 +26,9 @@ final class StepProgram: Sendable {
 
   /// - Parameters:
   ///   - values: the batch by name; what the graph does not read is ignored.
-  ///   - targets: memory for outputs; nil: the output gets its own.
+  ///   - targets: memory for outputs; nil: an output, or each of them, gets its own.
   func run(
-    _ values: [String: Tensor], seed: Int64, _ weights: [Tensor], into targets: [Tensor?]
+    _ values: [String: Tensor], seed: Int64, _ weights: [Tensor], into targets: [Tensor?]? = nil
   ) throws(StackLensError) -> [Value] {
     var inputs: [Value] = []
     inputs.reserveCapacity(batch.count + 1 + weights.count)
@@ -42,6 +42,7 @@ final class StepProgram: Sendable {
     }
     if isRandom { inputs.append(.tensor(try Tensor(scalar: seed))) }
     for tensor in weights { inputs.append(.tensor(tensor)) }
-    return try session.run(inOrder: inputs, into: targets)
+    let own = [Tensor?](repeating: nil, count: session.outputs.count)
+    return try session.run(inOrder: inputs, into: targets ?? own)
   }
 }

@@ -133,10 +133,10 @@ private struct Fit {
   private mutating func step(
     _ batch: Batch, _ place: (epoch: Int, batch: Int, count: Int?), _ observe: Trainer.Observer
   ) throws(StackLensError) -> StepReport? {
-    do throws(StackLensError) { return try trainer.step(batch, at: place) } catch {
-      guard error.status == .nonFinite, !error.message.hasPrefix("'"),
-        trainer.progress.failures < Self.failureLimit
-      else { throw error }
+    switch try trainer.step(batch, at: place) {
+    case .done(let report): return report
+    case .diverged(let error):
+      guard trainer.progress.failures < Self.failureLimit else { throw error }
       trainer.progress.failures += 1
       trainer.progress.rateFactor /= 2
       _ = observe(

@@ -29,7 +29,7 @@ public final class Trainer: @unchecked Sendable {  // every entry goes through `
   private(set) var average: FlatBuffer?
   var schedule: Schedule
   private var groups: [Int]
-  /// The best weights so far with the figure that says so.
+  /// The weights of the best epoch so far.
   var best: Weights.Snapshot?
   private var programs: [ProgramKey: StepProgram] = [:]
   /// Names of the initialisers that are weights of the trainer's.
@@ -47,20 +47,19 @@ public final class Trainer: @unchecked Sendable {  // every entry goes through `
   public init(_ model: Model, _ options: TrainerOptions) throws(StackLensError) {
     source = model
     self.options = options
-    frozen = try model.frozenPatterns() + options.frozen
+    let frozen = try model.frozenPatterns() + options.frozen
+    self.frozen = frozen
     schedule = options.schedule
     parallel = Parallel(
       options.threadCount == 1 ? nil : ThreadPool.withThreads(options.threadCount))
-    let globs = frozen
-    func isFrozen(_ name: String) -> Bool { globs.contains { $0.matches(name) } }
-    let parameters = model.parameters.filter { !isFrozen($0.name) }
+    let parameters = model.parameters.filter { !frozen.match($0.name) }
     guard !parameters.isEmpty else {
       throw .invalidArgument(
         model.parameters.isEmpty
           ? "the model has no parameters to train"
           : "nothing to train: all \(model.parameters.count) parameters of the model are frozen")
     }
-    let names = model.graph.runningStatistics.filter { !isFrozen($0) }
+    let names = model.graph.runningStatistics.filter { !frozen.match($0) }
     weights = try Weights(
       parameters, statistics: model.graph.initializers.filter { names.contains($0.name) })
     gradients = try FlatBuffer(count: 0)
@@ -79,7 +78,8 @@ public final class Trainer: @unchecked Sendable {  // every entry goes through `
       let constant = source.graph.initializers[index]
       if let tensor = own[constant.name] {
         source.graph.initializers[index].tensor = tensor
-      } else if adopted.contains(constant.name) || constant.tensor.byteCount <= Self.smallByteCount {
+      } else if adopted.contains(constant.name) || constant.tensor.byteCount <= Self.smallByteCount
+      {
         source.graph.initializers[index].tensor = try constant.tensor.copied()
       }
     }
@@ -133,8 +133,6 @@ public final class Trainer: @unchecked Sendable {  // every entry goes through `
 
   // MARK: Programs
 
-  private func isFrozen(_ name: String) -> Bool { frozen.contains { $0.matches(name) } }
-
   /// The types of a batch's targets.
   private func targets(_ batch: Batch) -> [String: ElementType] {
     var types: [String: ElementType] = [:]
@@ -146,7 +144,7 @@ public final class Trainer: @unchecked Sendable {  // every entry goes through `
     let key = ProgramKey(kind: .training, targets: targets(batch))
     if let program = programs[key] { return program }
     let training = try TrainingGraph(
-      source, loss: options.loss, targets: key.targets, isFrozen: isFrozen,
+      source, loss: options.loss, targets: key.targets, isFrozen: frozen.match,
       segments: options.segments)
     try keep(training.parameters, statistics: training.statistics)
     let program = try StepProgram(
@@ -194,13 +192,24 @@ public final class Trainer: @unchecked Sendable {  // every entry goes through `
         throw .invalidArgument(
           "schedule '\(schedule.name)' needs total_steps where steps are taken one by one")
       }
-      return try step(batch, at: (progress.epoch, progress.batch, nil))
+      switch try step(batch, at: (progress.epoch, progress.batch, nil)) {
+      case .done(let report): return report
+      case .diverged(let error): throw error
+      }
     }
   }
 
+  /// What came of a batch.
+  enum StepOutcome {
+    case done(StepReport)
+    /// The data is finite, the loss or a gradient is not; the parameters are as before.
+    case diverged(StackLensError)
+  }
+
+  /// - Throws: `.nonFinite` where the batch holds NaN or infinity.
   func step(
     _ batch: Batch, at place: (epoch: Int, batch: Int, count: Int?)
-  ) throws(StackLensError) -> StepReport {
+  ) throws(StackLensError) -> StepOutcome {
     let program = try trainingProgram(batch)
     var targets: [Tensor?] = [nil]
     for span in weights.space.spans { targets.append(gradients.tensor(span)) }
@@ -212,7 +221,10 @@ public final class Trainer: @unchecked Sendable {  // every entry goes through `
     } catch { throw error.within("training step \(progress.step + 1)") }
     let loss = Double(try outputs[0].tensor().elements(as: Float.self).first ?? .nan)
     let norm = loss.isFinite ? GlobalNorm.of(gradients, parallel: parallel) : .nan
-    guard norm.isFinite else { throw nonFinite(batch, loss: loss) }
+    guard norm.isFinite else {
+      try requireFinite(batch)
+      return .diverged(divergence(loss: loss))
+    }
     progress.batches += 1
     let rate = learningRate
     var statistics: [Tensor] = []
@@ -232,9 +244,10 @@ public final class Trainer: @unchecked Sendable {  // every entry goes through `
     } else {
       update(from: gradients, norm: norm, rate: rate)
     }
-    return StepReport(
-      step: progress.step, epoch: place.epoch, batch: place.batch, batchCount: place.count,
-      loss: loss, gradientNorm: norm, learningRate: rate)
+    return .done(
+      StepReport(
+        step: progress.step, epoch: place.epoch, batch: place.batch, batchCount: place.count,
+        loss: loss, gradientNorm: norm, learningRate: rate))
   }
 
   /// The rate of the next update.
@@ -258,15 +271,19 @@ public final class Trainer: @unchecked Sendable {  // every entry goes through `
     }
   }
 
-  /// What is wrong where a step gave no number.
-  private func nonFinite(_ batch: Batch, loss: Double) -> StackLensError {
+  /// - Throws: `.nonFinite` naming the first tensor and row with NaN or infinity.
+  private func requireFinite(_ batch: Batch) throws(StackLensError) {
     for (name, tensor) in batch.sorted(by: { $0.key < $1.key }) {
       guard let place = tensor.firstNonFinite else { continue }
       let row = tensor.rank == 0 ? 0 : place / max(1, tensor.count / max(1, tensor.shape.dims[0]))
-      return .nonFinite(
+      throw .nonFinite(
         "'\(name)' holds NaN or infinity, first in row \(row) of the batch (element \(place)); "
           + "the parameters are as before step \(progress.step + 1)")
     }
+  }
+
+  /// What is wrong where a step gave no number for data that is all right.
+  private func divergence(loss: Double) -> StackLensError {
     let what = loss.isFinite ? "a gradient is" : "the loss is"
     return .nonFinite(
       "\(what) not finite at step \(progress.step + 1), learning rate \(learningRate); the "
@@ -296,8 +313,7 @@ public final class Trainer: @unchecked Sendable {  // every entry goes through `
   public func predict(_ batch: Batch) throws(StackLensError) -> [Value] {
     try exclusively { () throws(StackLensError) in
       let program = try evaluationProgram(nil)
-      let targets = [Tensor?](repeating: nil, count: program.session.outputs.count)
-      let outputs = try program.run(batch, seed: 0, weights.tensors, into: targets)
+      let outputs = try program.run(batch, seed: 0, weights.tensors)
       var own: [Value] = []
       for output in outputs { own.append(try output.detached { _ in true }) }
       return own
@@ -320,8 +336,7 @@ public final class Trainer: @unchecked Sendable {  // every entry goes through `
     var index = 0
     while let batch = try data.batch(index, ofEpoch: 0) {
       let program = try evaluationProgram(batch)
-      let targets = [Tensor?](repeating: nil, count: program.session.outputs.count)
-      let outputs = try program.run(batch, seed: 0, weights.tensors, into: targets)
+      let outputs = try program.run(batch, seed: 0, weights.tensors)
       let rows = batch.rowCount
       loss += Double(try outputs[0].tensor().elements(as: Float.self)[0]) * Double(rows)
       count += rows

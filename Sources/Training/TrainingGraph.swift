@@ -65,9 +65,7 @@ struct TrainingGraph {
     var graph = Graph(name: model.graph.name + " training")
     graph.inputs = batch
     if mode.isRandom { graph.inputs.append(ValueInfo(TrainingMode.seedName, .tensor(.int64, []))) }
-    graph.inputs += (parameters + statistics).map {
-      ValueInfo($0.name, .tensor($0.tensor.elementType, $0.tensor.shape.dims.map { .fixed($0) }))
-    }
+    graph.inputs += (parameters + statistics).map { ValueInfo($0) }
     graph.initializers =
       mode.graph.initializers.filter { !free.contains($0.name) } + back.graph.initializers
     graph.nodes = nodes

@@ -12,8 +12,8 @@ struct TrainingMode {
   private(set) var statistics: [(name: String, next: String)] = []
   private(set) var isRandom = false
 
-  /// Dropout drops and noise is drawn by a seed that is an input, batch normalisation normalises by the batch and gives
-  /// its next statistics, recurrent layers keep what their gradients need.
+  /// Dropout drops and noise is drawn by a seed that is an input, batch normalisation normalises by
+  /// the batch and gives its next statistics, recurrent layers keep what their gradients need.
   /// - Parameter isFrozen: tells by name which statistics stay; their layers stay as they are.
   init(_ source: Graph, isFrozen: (String) -> Bool) throws(StackLensError) {
     graph = source

@@ -72,7 +72,8 @@ struct GradientGoldenTests {
     let variables = inputs.indices.filter {
       inputs[$0].elementType == .float32 && $0 < test.variables ?? .max
     }
-    let gradients = try differentiate(&graph, outputs, weights, variables.map { "x\($0)" })
+    let gradients = try graph.addGradients(
+      of: outputs, weights: weights, with: variables.map { "x\($0)" })
     graph.outputs = (outputs + gradients).map { ValueInfo($0.name, .unknown) }
     try graph.verify()
     var expected = results
@@ -86,27 +87,5 @@ struct GradientGoldenTests {
         #expect(text == nil, "\(graph.outputs[index].name)")
       }
     }
-  }
-
-  /// Adds the gradients of the weighted sum of the outputs.
-  private func differentiate(
-    _ graph: inout Graph, _ outputs: [Edge], _ weights: [Tensor], _ variables: [String]
-  ) throws -> [Edge] {
-    let loss = GraphBuilder("loss", prefix: "loss")
-    var terms: [Edge] = []
-    for (output, weight) in zip(outputs, weights) {
-      let product = loss.existing(output.name) * loss.constant(weight)
-      terms.append(loss.add("ReduceSum", [product], ["keepdims": .int(0)]))
-    }
-    let total = loss.add("Sum", terms)
-    graph.nodes += loss.graph.nodes
-    graph.initializers += loss.graph.initializers
-    let back = GraphBuilder("back", prefix: "back")
-    let types = GraphTypes(of: graph)
-    let found = try Differentiation(graph.nodes, into: back, types: { types.values[$0] })
-      .gradients(of: total.name, with: variables)
-    graph.nodes += back.graph.nodes
-    graph.initializers += back.graph.initializers
-    return try found.map { try #require($0) }
   }
 }

@@ -27,8 +27,8 @@ struct LayerGoldenTests {
     let weights = test.outputs.indices.map { test["w\($0)"] }.compactMap { $0 }
     #expect(expected.count == outputs.count && weights.count == outputs.count)
     var model = try test.filled(network.model())
-    let gradients = try differentiate(
-      &model.graph, outputs, weights, test.gradients.map { test.variable($0) })
+    let gradients = try model.graph.addGradients(
+      of: outputs, weights: weights, with: test.gradients.map { test.variable($0) })
     model.graph.outputs += gradients.map { ValueInfo($0.name, .unknown) }
     try model.graph.verify()
     let wanted = try expected + test.gradients.map { try #require(test["g/\($0)"]) }
@@ -57,29 +57,6 @@ struct LayerGoldenTests {
     let expected = try Session(model).run(test.inputs)
     let found = try Session(again).run(test.inputs)
     #expect(difference(found, expected, tolerance: Self.tolerance) == nil)
-  }
-
-  /// Adds the gradients of the weighted sum of the outputs.
-  private func differentiate(
-    _ graph: inout Graph, _ outputs: [Edge], _ weights: [Tensor], _ variables: [String]
-  ) throws -> [Edge] {
-    guard !variables.isEmpty else { return [] }
-    let loss = GraphBuilder("loss", prefix: "loss")
-    var terms: [Edge] = []
-    for (output, weight) in zip(outputs, weights) {
-      let product = loss.existing(output.name) * loss.constant(weight)
-      terms.append(loss.add("ReduceSum", [product], ["keepdims": .int(0)]))
-    }
-    let total = loss.add("Sum", terms)
-    graph.nodes += loss.graph.nodes
-    graph.initializers += loss.graph.initializers
-    let back = GraphBuilder("back", prefix: "back")
-    let types = GraphTypes(of: graph)
-    let found = try Differentiation(graph.nodes, into: back, types: { types.values[$0] })
-      .gradients(of: total.name, with: variables)
-    graph.nodes += back.graph.nodes
-    graph.initializers += back.graph.initializers
-    return try zip(found, variables).map { try #require($0, "nothing flows to \($1)") }
   }
 }
 

@@ -87,7 +87,7 @@ public struct Optimizer: Sendable {
   /// The group of each parameter, as `update` takes it.
   public func groups(of spans: [ParameterSpan]) -> [Int] {
     spans.map { span in
-      groups.firstIndex { group in group.patterns.contains { $0.matches(span.name) } } ?? 0
+      groups.firstIndex { $0.patterns.match(span.name) } ?? 0
     }
   }
 
