@@ -49,7 +49,7 @@ struct Planner {
         throw error.within(step.node.label)
       }
     }
-    findLastUses()
+    findLastUses(outcomes)
     return try layOut(outcomes)
   }
 
@@ -119,13 +119,15 @@ struct Planner {
     return true
   }
 
-  private mutating func findLastUses() {
+  private mutating func findLastUses(_ outcomes: [Outcome]) {
     func touch(_ slot: Int, _ step: Int) {
       guard slot >= 0 else { return }
       lastUse[slot] = max(lastUse[slot], step)
       lastUse[root[slot]] = max(lastUse[root[slot]], step)
     }
     for (index, step) in program.steps.enumerated() {
+      // What a folded step asked of its inputs is known now: it keeps none of them alive.
+      if case .folded = outcomes[index] { continue }
       for slot in step.inputs + step.outputs { touch(slot, index) }
       for subgraph in step.subgraphs { for slot in subgraph.captures { touch(slot, index) } }
     }

@@ -37,6 +37,9 @@ struct TrainingGraph {
     mode.graph = try mode.graph.fusedForTraining(
       keeping: [LossPlan.lossName] + mode.statistics.map(\.next),
       weights: { changing.contains($0) })
+    if mode.isRandom {
+      mode.graph.inputs.append(ValueInfo(TrainingMode.seedName, .tensor(.int64, [])))
+    }
     let types = GraphTypes(of: mode.graph).values
     let back = GraphBuilder("gradients", prefix: "gradients")
     let found = try Differentiation(mode.graph.nodes, into: back, types: { types[$0] })
@@ -61,10 +64,11 @@ struct TrainingGraph {
     }
     let free = Set((parameters + statistics).map(\.name))
     let read = Set(nodes.flatMap(\.reads))
-    let batch = mode.graph.inputs.filter { read.contains($0.name) }
+    let inputs = mode.graph.inputs.filter { read.contains($0.name) }
+    let batch = inputs.filter { $0.name != TrainingMode.seedName }
+    isRandom = batch.count < inputs.count
     var graph = Graph(name: model.graph.name + " training")
-    graph.inputs = batch
-    if mode.isRandom { graph.inputs.append(ValueInfo(TrainingMode.seedName, .tensor(.int64, []))) }
+    graph.inputs = inputs
     graph.inputs += (parameters + statistics).map { ValueInfo($0) }
     graph.initializers =
       mode.graph.initializers.filter { !free.contains($0.name) } + back.graph.initializers
@@ -77,7 +81,6 @@ struct TrainingGraph {
       + statistics.compactMap { next[$0.name].map { ValueInfo($0, .unknown) } }
     self.graph = graph
     self.batch = batch
-    isRandom = mode.isRandom
     self.parameters = parameters
     self.statistics = statistics
   }

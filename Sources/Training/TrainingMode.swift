@@ -55,6 +55,11 @@ struct TrainingMode {
         continue
       } else if node.isDropout, node.readOutputs(read) <= 1 {
         salt += 1
+        if source.dropsNothing(node) {
+          graph.nodes[index] = Node(
+            "Identity", inputs: [node.inputs[0]], outputs: [node.outputs[0]], name: node.name)
+          continue
+        }
         var ratio = node.inputs.count > 1 ? node.inputs[1] : ""
         if ratio.isEmpty {
           ratio = fresh("ratio")
@@ -108,6 +113,15 @@ extension Graph {
       }
     }
     return graph
+  }
+
+  /// Whether a Dropout has a constant ratio of 0.
+  fileprivate func dropsNothing(_ node: Node) -> Bool {
+    guard node.inputs.count > 1,
+      let ratio = initializers.first(where: { $0.name == node.inputs[1] })?.tensor
+    else { return false }
+    // Zero is zero in every float type.
+    return UnsafeRawBufferPointer(start: ratio.base, count: ratio.byteCount).allSatisfy { $0 == 0 }
   }
 
   /// Everything that a node or the caller reads.
