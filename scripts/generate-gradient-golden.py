@@ -8,13 +8,14 @@ input that is a float the gradient g0 ... of sum(y0 w0) + sum(y1 w1) + ... . Inp
 numbers of seed 7; everything is computed in float64 and stored in float32. Recurrent weights have
 ONNX's layout and order of gates. GradientGoldenTests builds the same cases as graphs.
 
-Needs: torch 2.15, whose version goes into the file's metadata.
+Needs: torch 2.15, whose version goes into the file's metadata, and torchvision 0.29.
 """
 
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+import torchvision.ops
 from _golden import write_safetensors
 
 OUT = Path(__file__).resolve().parent.parent / "Tests/ExecutionTests/Golden/gradients.safetensors"
@@ -147,7 +148,58 @@ def main():
                     torch.cat([x, x[:1]], 0), x.tril(), x.repeat(2, 1, 1)))
     case("matrices", [uniform(2, 3, 3) + 2 * torch.eye(3, dtype=torch.float64)],
          lambda x: (torch.det(x), torch.linalg.inv(x)))
+    sampled_cases()
+    spectral_cases()
     write()
+
+
+def sampled_cases():
+    """Images read between their pixels."""
+    def sampled(x, grid, mode, padding, aligned):
+        return F.grid_sample(x, grid, mode, padding, aligned)
+
+    case("grid_sample", [uniform(2, 3, 5, 6), uniform(2, 4, 3, 2, low=-1.3, high=1.3)],
+         lambda x, p: (sampled(x, p, "bilinear", "zeros", False),
+                       sampled(x, p, "bilinear", "border", True),
+                       sampled(x, p, "bilinear", "reflection", False),
+                       sampled(x, p * 0.7, "bicubic", "border", False),
+                       sampled(x, p, "nearest", "zeros", True)))
+    case("grid_sample_3d", [uniform(1, 2, 3, 4, 5), uniform(1, 2, 3, 4, 3, low=-1.2, high=1.2)],
+         lambda x, p: (sampled(x, p, "bilinear", "zeros", False),
+                       sampled(x, p, "bilinear", "reflection", True)))
+    boxes = torch.tensor([[1, 2, 12, 11], [3, 0, 15, 14], [5, 5, 7, 6]])
+    images = torch.tensor([0, 1, 1])
+
+    def aligned(x, boxes, images, *options):
+        rows = torch.cat([images[:, None], boxes], 1).double()
+        return torchvision.ops.roi_align(x, rows, (2, 3), 0.5, *options)
+
+    case("roi_align", [uniform(2, 3, 8, 9), boxes, images],
+         lambda x, b, i: (aligned(x, b, i, 2, True), aligned(x, b, i, -1, False)))
+    case("deform_conv", [uniform(2, 4, 6, 5), uniform(6, 2, 3, 3), uniform(2, 36, 3, 5), uniform(6),
+                         uniform(2, 18, 3, 5)],
+         lambda x, w, o, b, m: torchvision.ops.deform_conv2d(x, o, w, b, (2, 1), (1, 1), (1, 1), m))
+    case("fold", [uniform(2, 12, 12)],
+         lambda x: F.fold(x, (5, 6), (2, 2), (1, 2), (1, 0), (2, 1)))
+
+
+def spectral_cases():
+    """Fourier transforms, complex numbers as pairs."""
+    def pairs(x):
+        return torch.view_as_real(x)
+
+    def numbers(x):
+        return torch.view_as_complex(x)
+
+    case("fft", [uniform(2, 3, 8, 2), uniform(4, 9)],
+         lambda z, x: (pairs(torch.fft.fft(numbers(z), dim=1)),
+                       pairs(torch.fft.ifft(numbers(z), n=11, dim=2)),
+                       torch.fft.irfft(numbers(z), n=7, dim=2)[..., None],
+                       torch.fft.irfft(numbers(z), n=14, dim=2)[..., None],
+                       pairs(torch.fft.rfft(x, n=6)), pairs(torch.fft.rfft(x))))
+    case("stft", [uniform(2, 40), uniform(12)],
+         lambda x, w: pairs(torch.stft(x, 12, 5, window=w, center=False, return_complex=True)
+                            .transpose(1, 2)))
 
 
 def write():

@@ -20,7 +20,7 @@ extension OperatorDefinition {
       ("inputs", .range(inputCount)), ("outputs", .range(outputCount)),
       ("execution", .string(kind)), ("attributes", .array(attributes.map(\.described))),
       ("kernels", .array(kernelNames)),
-      ("gradient", isComposition ? .null : .bool(gradient != nil)),
+      ("gradient", isComposition ? .null : .bool(gradient?.isExplanation == false)),
       ("deterministic", .bool(isDeterministic)),
       ("samples", .array(samples.map(\.described))),
     ])

@@ -4,7 +4,9 @@ import Operators
 import Tensors
 
 extension GradientGoldenTests {
-  static let cases = elementwise + convolutions + normalizations + sequences + selections
+  static let cases =
+    elementwise + convolutions + normalizations + sequences + selections
+    + samplings
 
   private static let elementwise: [Case] = [
     Case("broadcast") { (graph, x) throws(StackLensError) in

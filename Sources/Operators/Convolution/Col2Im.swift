@@ -15,8 +15,9 @@ extension OperatorDefinition {
       guard (ElementType.numbers + ElementType.complexes + [.bool]).contains(input.elementType)
       else { throw .typeMismatch("\(input.elementType.name) has no sums") }
       let blocks = try BlockLayout(
-        context, input.shape, image: try context.value(1), block: try context.value(2))
-      return [TensorType(input.elementType, try Shape(blocks.outputDims))]
+        context, columns: input.shape, image: try context.value(1).integers(),
+        block: try context.value(2).integers())
+      return [TensorType(input.elementType, try Shape(blocks.imageDims))]
     },
     execution: .kernels([
       .reference { (preparation) throws(StackLensError) in
@@ -28,6 +29,7 @@ extension OperatorDefinition {
         }
       }
     ]),
+    gradient: .col2Im,
     samples: [
       Sample([.floats(1, 5, 5), .ints([5, 5]), .ints([1, 5])]),
       Sample(
@@ -43,7 +45,7 @@ extension OperatorDefinition {
   ) throws(StackLensError) -> PreparedKernel {
     let (input, options) = (try preparation.input(0).shape, NodeOptions(preparation))
     return try wideKernel(T.self, preparation, inputs: 1) { (wide) throws(StackLensError) in
-      let blocks = try BlockLayout(options, input, wide.run)
+      let blocks = try BlockLayout(options, columns: input, wide.run)
       blocks.sum(
         try wide.input(0), wide.outputs[0], wide.run.parallel, zero: T.zero
       ) { T.add($0, $1) }
@@ -55,7 +57,7 @@ extension OperatorDefinition {
   ) throws(StackLensError) -> PreparedKernel {
     let (input, options) = (try preparation.input(0).shape, NodeOptions(preparation))
     return PreparedKernel { (run) throws(StackLensError) in
-      let blocks = try BlockLayout(options, input, run)
+      let blocks = try BlockLayout(options, columns: input, run)
       blocks.sum(
         try run.input(0).base.assumingMemoryBound(to: Complex<Part>.self),
         run.outputs[0].base.assumingMemoryBound(to: Complex<Part>.self), run.parallel, zero: zero
@@ -64,128 +66,43 @@ extension OperatorDefinition {
   }
 }
 
-/// Blocks that slide over an image.
-private struct BlockLayout {
-  private struct Axis {
-    var image: Int
-    var block: Int
-    var positions: Int
-    var stride: Int
-    var dilation: Int
-    var padding: Int
-  }
-  private let batch: Int
-  private let channels: Int
-  private var axes: [Axis] = []
-  var outputDims: [Int] { [batch, channels] + axes.map(\.image) }
-  private static let limit = 1 << 31
-
-  init(
-    _ view: some NodeView, _ input: Shape, image: Tensor, block: Tensor
-  ) throws(StackLensError) {
-    let (image, block) = (try image.integers(), try block.integers())
-    let rank = image.count
-    guard input.rank == 3, rank > 0, block.count == rank,
-      (image + block).allSatisfy({ $0 > 0 && $0 < Self.limit })
-    else {
-      throw .shapeMismatch("columns \(input), image \(image) and blocks \(block) do not fit")
-    }
-    func list(_ name: String, _ count: Int, _ least: Int) throws(StackLensError) -> [Int] {
-      guard let values = try view.ints(name) else {
-        return [Int](repeating: least, count: count)
-      }
-      guard values.count == count, values.allSatisfy({ $0 >= least && $0 < Self.limit }) else {
-        throw .invalidArgument(
-          "attribute '\(name)' is \(values), expected \(count) values of \(least) or more")
-      }
-      return values
-    }
-    let (strides, dilations) = (try list("strides", rank, 1), try list("dilations", rank, 1))
-    let pads = try list("pads", 2 * rank, 0)
-    var count = 1
-    for axis in 0..<rank {
-      let room = image[axis] + pads[axis] + pads[axis + rank] - dilations[axis] * (block[axis] - 1)
-      guard room > 0 else {
-        throw .shapeMismatch("a block of \(block) does not fit an image of \(image)")
-      }
-      let positions = (room - 1) / strides[axis] + 1
-      axes.append(
-        Axis(
-          image: image[axis], block: block[axis], positions: positions, stride: strides[axis],
-          dilation: dilations[axis], padding: pads[axis]))
-      let (product, overflow) = count.multipliedReportingOverflow(by: positions)
-      guard !overflow else { throw .shapeMismatch("blocks \(block) in \(image) overflow") }
-      count = product
-    }
-    let blockCount = try Shape(block).count
-    batch = input[0]
-    channels = input[1] / blockCount
-    guard input[1] % blockCount == 0, input[2] == count else {
-      throw .shapeMismatch(
-        "columns \(input) do not hold blocks \(block) at \(count) positions of \(image)")
-    }
-  }
-
+extension BlockLayout {
   /// What a run does with the values that it gets.
-  init(_ view: some NodeView, _ input: Shape, _ run: Invocation) throws(StackLensError) {
-    try self.init(view, input, image: run.input(1), block: run.input(2))
-    guard outputDims == run.outputs[0].shape.dims else {
-      throw .shapeMismatch("Col2Im gives \(outputDims), planned \(run.outputs[0].shape)")
+  fileprivate init(
+    _ view: some NodeView, columns: Shape, _ run: Invocation
+  ) throws(StackLensError) {
+    try self.init(
+      view, columns: columns, image: run.input(1).integers(), block: run.input(2).integers())
+    guard imageDims == run.outputs[0].shape.dims else {
+      throw .shapeMismatch("Col2Im gives \(imageDims), planned \(run.outputs[0].shape)")
     }
   }
 
   /// Adds every element of `x` to its pixel of `y`.
   @inline(__always)
-  func sum<T>(
+  fileprivate func sum<T>(
     _ x: UnsafePointer<T>, _ y: UnsafeMutablePointer<T>, _ parallel: Parallel, zero: T,
     _ add: (T, T) -> T
   ) {
-    let pixels = axes.reduce(1) { $0 * $1.image }
-    let places = axes.reduce(1) { $0 * $1.positions }
-    let blockCount = axes.reduce(1) { $0 * $1.block }
-    let last = axes[axes.count - 1]
-    parallel.ranges(batch * channels, grain: 1) { maps in
+    parallel.ranges(mapCount, grain: 1) { maps in
       for map in maps {
-        let target = y + map * pixels
-        target.update(repeating: zero, count: pixels)
-        for offset in 0..<blockCount {
-          let row = x + (map * blockCount + offset) * places
-          var line = 0
-          // Every line of positions along the last axis that lies inside the image.
-          while line < places {
-            let (start, isInside) = place(of: line, in: offset)
-            if isInside {
-              for position in 0..<last.positions {
-                let column =
-                  position * last.stride + offset % last.block * last.dilation - last.padding
-                if column >= 0 && column < last.image {
-                  target[start + column] = add(target[start + column], row[line + position])
-                }
-              }
-            }
-            line += last.positions
-          }
+        let target = y + map * pixelCount
+        target.update(repeating: zero, count: pixelCount)
+        forEachPair { column, pixel in
+          target[pixel] = add(target[pixel], x[map * columnCount + column])
         }
       }
     }
   }
+}
 
-  /// Where the line of the image begins that element `offset` of the blocks from `position` on
-  /// goes to.
-  private func place(of position: Int, in offset: Int) -> (start: Int, isInside: Bool) {
-    let last = axes[axes.count - 1]
-    var (position, offset) = (position / last.positions, offset / last.block)
-    var (start, step) = (0, last.image)
-    for axis in axes.dropLast().reversed() {
-      let index =
-        position % axis.positions * axis.stride + offset % axis.block * axis.dilation
-        - axis.padding
-      guard index >= 0, index < axis.image else { return (0, false) }
-      start += index * step
-      step *= axis.image
-      position /= axis.positions
-      offset /= axis.block
-    }
-    return (start, true)
+extension GradientRule {
+  /// Every column gets what arrives at its pixel.
+  static let col2Im = GradientRule(inputs: 1) { (scope) throws(StackLensError) in
+    [
+      scope.graph.add(
+        "Im2Col", [try scope.arriving(), try scope.input(2)], scope.node.attributes,
+        domain: "ai.stacklens"), nil, nil,
+    ]
   }
 }

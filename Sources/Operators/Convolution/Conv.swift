@@ -5,7 +5,7 @@ import Tensors
 extension OperatorTable {
   static let convolution: [OperatorDefinition] = [
     .conv, .fusedConv, .convTranspose, .deformConv, .col2Im, .convInputGradient,
-    .convWeightGradient,
+    .convWeightGradient, .deformColumns, .deformColumnsGradient, .im2Col,
   ]
 }
 

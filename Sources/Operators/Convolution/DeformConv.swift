@@ -44,6 +44,7 @@ extension OperatorDefinition {
         }
       }
     ]),
+    gradient: .deformConv,
     samples: [
       Sample(
         [.floats(1, 2, 5, 5), .floats(3, 2, 2, 2), .floats(1, 8, 4, 4), .floats(3)]),
@@ -70,9 +71,9 @@ private struct DeformOperands {
   let y: UnsafeMutablePointer<Double>
 }
 
-private struct Deformation: Sendable {
+struct Deformation: Sendable {
   let geometry: ConvolutionGeometry
-  private let offsetGroups: Int
+  let offsetGroups: Int
 
   init(_ view: some NodeView, x: Shape, w: Shape) throws(StackLensError) {
     geometry = try .convolution(view, x: x, w: w)
@@ -95,7 +96,7 @@ private struct Deformation: Sendable {
 
   /// For every output position: all values that its kernels read, then one product for each
   /// output channel.
-  func run(_ operands: DeformOperands, _ parallel: Parallel) {
+  fileprivate func run(_ operands: DeformOperands, _ parallel: Parallel) {
     let pixels = geometry.outputPixels
     let terms = geometry.groupCount * geometry.termCount
     let outputs = geometry.outputChannels

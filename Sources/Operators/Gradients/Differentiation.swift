@@ -124,8 +124,7 @@ public struct Differentiation {
       let rule = rule(node)
     else {
       throw .unsupported(
-        "there is no gradient rule for \(node.opType): freeze what lies before it, or put a "
-          + "StopGradient behind it")
+        "there is no gradient rule for \(node.opType): \(GradientRule.detour)")
     }
     let names = names(node)
     let wants = names.indices.map { $0 < rule.inputCount && active.contains(names[$0]) }

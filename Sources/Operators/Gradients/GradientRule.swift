@@ -13,11 +13,33 @@ public struct GradientRule: Sendable {
   /// shapes, types to follow) nothing flows.
   let inputCount: Int
   let body: Body
+  /// Whether the rule only says why there is none.
+  let isExplanation: Bool
 
   public init(inputs inputCount: Int = .max, _ body: @escaping Body) {
+    self.init(inputs: inputCount, isExplanation: false, body)
+  }
+
+  private init(inputs inputCount: Int, isExplanation: Bool, _ body: @escaping Body) {
     self.inputCount = inputCount
+    self.isExplanation = isExplanation
     self.body = body
   }
+
+  /// The operator cannot be differentiated.
+  /// - Parameters:
+  ///   - reason: why, as a sentence without its end.
+  ///   - way: what else can be done.
+  static func none(
+    _ reason: String, instead way: String = GradientRule.detour, inputs inputCount: Int = .max
+  ) -> GradientRule {
+    GradientRule(inputs: inputCount, isExplanation: true) { (_) throws(StackLensError) in
+      throw .unsupported("\(reason): \(way)")
+    }
+  }
+
+  /// What to do about an operator without a gradient.
+  static let detour = "freeze what lies before it, or put a StopGradient behind it"
 
   /// Nothing flows back: the outputs are constant wherever they have a derivative.
   public static let zero = GradientRule(inputs: 0) { (scope) throws(StackLensError) in

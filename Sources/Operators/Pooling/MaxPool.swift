@@ -6,7 +6,8 @@ import Tensors
 extension OperatorTable {
   static let pooling: [OperatorDefinition] = [
     .maxPool, .averagePool, .lpPool, .globalMaxPool, .globalAveragePool, .globalLpPool,
-    .maxUnpool, .maxRoiPool, .maxPoolGradient, .averagePoolGradient,
+    .maxUnpool, .maxRoiPool, .maxRoiPlaces, .maxPoolGradient,
+    .averagePoolGradient,
   ]
 }
 

@@ -14,14 +14,7 @@ extension OperatorDefinition {
     infer: { (context) throws(StackLensError) in
       let x = try context.input(0, oneOf: ElementType.ordinary)
       let grid = try context.input(1, oneOf: ElementType.reals)
-      let rank = x.rank - 2
-      guard rank >= 1, rank <= 3, grid.rank == x.rank, grid.shape[0] == x.shape[0],
-        grid.shape[rank + 1] == rank
-      else { throw .shapeMismatch("a grid of shape \(grid.shape) does not fit \(x.shape)") }
-      let output = try Shape(Array(x.shape.dims.prefix(2)) + grid.shape.dims[1...rank])
-      guard output.count == 0 || x.shape.count > 0 else {
-        throw .shapeMismatch("there is nothing to sample in \(x.shape)")
-      }
+      let output = try GridGeometry.output(x: x.shape, grid: grid.shape)
       return [TensorType(x.elementType, output)]
     },
     execution: .kernels([
@@ -33,7 +26,7 @@ extension OperatorDefinition {
         case .float64: return sampler.kernel(Double.self)
         case .float16: return sampler.kernel(Float16.self)
         case .bfloat16: return sampler.kernel(BFloat16.self)
-        case _ where sampler.mode == .nearest: return try sampler.choosingKernel(type)
+        case _ where sampler.geometry.mode == .nearest: return try sampler.choosingKernel(type)
         case .complex64: return sampler.kernel(Float.self, parts: 2)
         case .complex128: return sampler.kernel(Double.self, parts: 2)
         case .string: throw .typeMismatch("strings can only be sampled with mode 'nearest'")
@@ -59,6 +52,7 @@ extension OperatorDefinition {
       }
       return [node]
     },
+    gradient: .gridSample,
     samples: [
       Sample([.floats(2, 3, 4, 5), .floats(2, 3, 2, 2)]),
       Sample(
@@ -78,30 +72,14 @@ extension OperatorDefinition {
     ])
 }
 
-/// The options of GridSample over a given image.
+/// GridSample over images of one shape.
 private struct GridSampler: Sendable {
-  enum Mode: String { case nearest, linear, cubic }
-  enum Padding: String { case zeros, border, reflection }
-  let mode: Mode
-  let padding: Padding
-  let alignsCorners: Bool
-  let images: Int
-  let channels: Int
-  let extents: [Int]
-  let strides: [Int]
+  let geometry: GridGeometry
+  private var images: Int { geometry.images }
+  private var channels: Int { geometry.channels }
 
   init(_ view: some NodeView, x: Shape) throws(StackLensError) {
-    let (modeName, paddingName) = (try view.string("mode"), try view.string("padding_mode"))
-    guard let mode = Mode(rawValue: modeName), let padding = Padding(rawValue: paddingName) else {
-      throw .invalidArgument("mode '\(modeName)' or padding_mode '\(paddingName)' is unknown")
-    }
-    self.mode = mode
-    self.padding = padding
-    alignsCorners = try view.flag("align_corners")
-    images = x[0]
-    channels = x[1]
-    extents = Array(x.dims.dropFirst(2))
-    strides = Array(x.strides.dropFirst(2))
+    geometry = try GridGeometry(view, x: x)
   }
 
   /// Interpolates elements of `parts` independent components.
@@ -142,12 +120,12 @@ private struct GridSampler: Sendable {
       var places: [Int?] = []
       var taps: [(offset: Int, weight: Double)] = []
       for index in 0..<images * points {
-        gather(grid, at: index * extents.count, &taps)
+        gather(grid, at: index * geometry.rank, &taps)
         places.append(taps.first?.offset)
       }
       let choice = Choice(
         x: x.base, y: y.base, zero: zero.base, places: places, points: points,
-        pixels: extents.reduce(1, *), channels: channels)
+        pixels: geometry.pixels, channels: channels)
       type.byWidth(choice)
     }
   }
@@ -180,12 +158,12 @@ private struct GridSampler: Sendable {
     _ parallel: Parallel, parts: Int = 1
   ) {
     let points = output.count(2..<output.rank)
-    let pixels = extents.reduce(1, *)
+    let pixels = geometry.pixels
     parallel.ranges(images * points, grain: 256) { range in
       var taps: [(offset: Int, weight: Double)] = []
       for index in range {
         let (image, point) = index.quotientAndRemainder(dividingBy: points)
-        gather(grid, at: index * extents.count, &taps)
+        gather(grid, at: index * geometry.rank, &taps)
         for channel in 0..<channels {
           let map = image * channels + channel
           for part in 0..<parts {
@@ -212,76 +190,10 @@ private struct GridSampler: Sendable {
     }
   }
 
-  /// The pixels that a position is made of.
   private func gather<G: RealElement>(
     _ position: UnsafePointer<G>, _ taps: inout [(offset: Int, weight: Double)]
   ) {
     taps.removeAll(keepingCapacity: true)
-    taps.append((0, 1))
-    for axis in extents.indices {
-      let place = place(position[extents.count - 1 - axis].double, extents[axis])
-      var own: [(Int, Double)] = []
-      let base = place.rounded(.down)
-      let ratio = place - base
-      let first = Int(base)
-      switch mode {
-      case .nearest: own = [(first, 1)]
-      case .linear: own = [(first, 1 - ratio), (first + 1, ratio)]
-      case .cubic:
-        own = (-1...2).map { (first + $0, Self.cubic(abs(Double($0) - ratio))) }
-      }
-      let before = taps
-      taps.removeAll(keepingCapacity: true)
-      for tap in before {
-        for (index, weight) in own {
-          guard let inside = inside(index, extents[axis]) else { continue }
-          taps.append((tap.offset + inside * strides[axis], tap.weight * weight))
-        }
-      }
-    }
-  }
-
-  /// A coordinate in pixels, brought back to the image as the padding says.
-  private func place(_ position: Double, _ extent: Int) -> Double {
-    let last = Double(extent - 1)
-    var place =
-      alignsCorners
-      ? (position + 1) / 2 * last : ((position + 1) * Double(extent) - 1) / 2
-    if mode == .nearest { place.round(.toNearestOrEven) }
-    let (low, high) = alignsCorners ? (0, last) : (-0.5, last + 0.5)
-    if place >= low, place <= high { return place }
-    switch padding {
-    case .zeros: return place.isNaN ? -8 : min(max(place, -8), last + 8)
-    case .border: return place.isNaN ? 0 : min(max(place, 0), last)
-    case .reflection: return reflected(place, low, high)
-    }
-  }
-
-  private func reflected(_ place: Double, _ low: Double, _ high: Double) -> Double {
-    let range = high - low
-    guard range > 0, place.isFinite else { return max(low, 0) }
-    let beyond = place < low ? low - place : place - high
-    let turns = (beyond / range).rounded(.down)
-    let rest = min(max(beyond - turns * range, 0), range)
-    let isEven = turns.truncatingRemainder(dividingBy: 2) == 0
-    return (place < low) == isEven ? low + rest : high - rest
-  }
-
-  /// The pixel that stands for index, nil for a zero.
-  private func inside(_ index: Int, _ extent: Int) -> Int? {
-    if index >= 0, index < extent { return index }
-    switch padding {
-    case .zeros: return nil
-    case .border: return min(max(index, 0), extent - 1)
-    case .reflection:
-      let (low, high) = alignsCorners ? (0, Double(extent - 1)) : (-0.5, Double(extent) - 0.5)
-      return min(max(Int(reflected(Double(index), low, high)), 0), extent - 1)
-    }
-  }
-
-  private static func cubic(_ t: Double) -> Double {
-    let a = -0.75
-    if t <= 1 { return ((a + 2) * t - (a + 3)) * t * t + 1 }
-    return t < 2 ? ((a * t - 5 * a) * t + 8 * a) * t - 4 * a : 0
+    geometry.taps(position).forEach { offset, weight, _ in taps.append((offset, weight)) }
   }
 }

@@ -5,6 +5,7 @@ import Tensors
 extension OperatorTable {
   static let resampling: [OperatorDefinition] = [
     .resize, .resizeGradient, .upsample, .affineGrid, .gridSample, .roiAlign,
+    .gridSampleInputGradient, .gridSampleGridGradient, .roiAlignGradient,
   ]
 }
 

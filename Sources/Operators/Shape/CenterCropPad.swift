@@ -39,6 +39,11 @@ extension OperatorDefinition {
         }
       }
     ]),
+    gradient: GradientRule(inputs: 1) { (scope) throws(StackLensError) in
+      // What was in the middle of both goes back to the middle.
+      let shape = scope.shape(of: try scope.input(0))
+      return [scope.apply("CenterCropPad", try scope.arriving(), shape), nil]
+    },
     samples: [
       Sample([.floats(20, 10, 3), .ints([10, 7, 3])]),
       Sample([.floats(5, 4), .ints([8])], ["axes": .ints([-1])]),

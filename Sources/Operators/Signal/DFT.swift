@@ -45,6 +45,7 @@ extension OperatorDefinition {
       while node.inputs.last == "" { node.inputs.removeLast() }
       return [node]
     },
+    gradient: .dft,
     samples: [
       Sample([.floats(2, 10, 1)]), Sample([.floats(2, 12, 2)], ["inverse": .int(1)]),
       Sample([.floats(3, 10, 4, 1), .ints([16]), .ints([1])], ["onesided": .int(1)]),

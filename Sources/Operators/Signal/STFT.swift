@@ -26,6 +26,7 @@ extension OperatorDefinition {
         }
       }
     ]),
+    gradient: .stft,
     samples: [
       Sample([.floats(1, 128, 1), .ints([8]), .floats(16)]),
       Sample([.floats(2, 50, 1), .ints([7]), .absent, .ints([12])], ["onesided": .int(0)]),
