@@ -11,8 +11,15 @@ enum { QUERY_BLOCK = 32, PACKED_QUERIES = 4 };
 
 /// Sizes of the parts of the scratch memory, each a multiple of 64 bytes.
 typedef struct {
-  size_t keys, values, scores, sums, queries_bf16, scores_bf16, stride;
+  size_t keys, values, scores, sums, halves, stride;
 } scratch_plan;
+
+/// Rows of a left factor in bfloat16, whichever of the products it belongs to.
+static size_t halves_bytes(size_t rows, size_t key_count, size_t head_size, size_t value_size) {
+  size_t most = key_count > head_size ? key_count : head_size;
+  if (value_size > most) most = value_size;
+  return rows * slk_round_up(most, 32) * sizeof(uint16_t);
+}
 
 static scratch_plan plan_for(size_t key_count, size_t head_size, size_t value_size) {
   scratch_plan plan;
@@ -23,20 +30,39 @@ static scratch_plan plan_for(size_t key_count, size_t head_size, size_t value_si
   plan.values = slk_round_up(packed_values, 64);
   plan.scores = QUERY_BLOCK * plan.stride * sizeof(float);
   plan.sums = QUERY_BLOCK * sizeof(float);
-  plan.queries_bf16 = QUERY_BLOCK * slk_round_up(head_size, 32) * sizeof(uint16_t);
-  plan.scores_bf16 = QUERY_BLOCK * slk_round_up(key_count, 32) * sizeof(uint16_t);
+  plan.halves = halves_bytes(QUERY_BLOCK, key_count, head_size, value_size);
   return plan;
 }
 
 size_t slk_attention_scratch_bytes(size_t key_count, size_t head_size, size_t value_size) {
   const scratch_plan p = plan_for(key_count, head_size, value_size);
-  return p.keys + p.values + p.scores + p.sums + p.queries_bf16 + p.scores_bf16;
+  return p.keys + p.values + p.scores + p.sums + p.halves;
 }
 
 static void *take(char **scratch, size_t byte_count) {
   void *part = *scratch;
   *scratch += byte_count;
   return part;
+}
+
+/// The right factor [k, n] of a product, packed; `half`: in bfloat16.
+static void pack_factor(bool half, const float *b, size_t k, size_t n, size_t row_stride,
+                        size_t column_stride, void *packed) {
+  (half ? slk_gemm_bf16_pack : slk_gemm_f32_pack)(b, k, n, row_stride, column_stride, packed, 0,
+                                                  slk_gemm_f32_panel_count(n));
+}
+
+/// C = A B for the rows of A and a packed B; `half`: A is rounded to bfloat16 in `room` first.
+static void multiply(bool half, size_t k, size_t n, const float *a, size_t a_stride, size_t rows,
+                     uint16_t *room, const void *packed, float *c, size_t c_stride) {
+  const slk_epilogue none = slk_epilogue_none();
+  const size_t panels = slk_gemm_f32_panel_count(n), stride = slk_round_up(k, 2);
+  if (half) {
+    slk_bf16_rows(a, rows, k, a_stride, room, stride);
+    slk_gemm_bf16(k, n, room, stride, packed, c, c_stride, &none, 0, rows, 0, panels);
+  } else {
+    slk_gemm_f32(k, n, a, a_stride, packed, c, c_stride, &none, 0, rows, 0, panels);
+  }
 }
 
 /// A few queries, each key and value read where it lies.
@@ -62,37 +88,18 @@ void slk_attend(const slk_attention_view *view, void *scratch) {
   char *memory = scratch;
   void *keys = take(&memory, plan.keys), *values = take(&memory, plan.values);
   float *scores = take(&memory, plan.scores), *inverse_sums = take(&memory, plan.sums);
-  uint16_t *queries_bf16 = take(&memory, plan.queries_bf16);
-  uint16_t *scores_bf16 = take(&memory, plan.scores_bf16);
+  uint16_t *halves = take(&memory, plan.halves);
   if (view->query_count < PACKED_QUERIES && !half) {
     attend_directly(view, &plan, scores, inverse_sums);
     return;
   }
-
-  const size_t key_panels = slk_gemm_f32_panel_count(length);
-  const size_t value_panels = slk_gemm_f32_panel_count(width);
-  if (half) {
-    slk_gemm_bf16_pack(view->k, size, length, 1, view->k_stride, keys, 0, key_panels);
-    slk_gemm_bf16_pack(view->v, length, width, view->v_stride, 1, values, 0, value_panels);
-  } else {
-    slk_gemm_f32_pack(view->k, size, length, 1, view->k_stride, keys, 0, key_panels);
-    slk_gemm_f32_pack(view->v, length, width, view->v_stride, 1, values, 0, value_panels);
-  }
-
-  const slk_epilogue none = slk_epilogue_none();
-  const size_t query_stride = slk_round_up(size, 2), weight_stride = slk_round_up(length, 2);
+  pack_factor(half, view->k, size, length, 1, view->k_stride, keys);
+  pack_factor(half, view->v, length, width, view->v_stride, 1, values);
   for (size_t first = 0; first < view->query_count; first += QUERY_BLOCK) {
     const size_t rows = slk_min(QUERY_BLOCK, view->query_count - first);
-    const float *queries = view->q + first * view->q_stride;
     float *block_out = view->out + first * view->out_stride;
-    if (half) {
-      slk_bf16_rows(queries, rows, size, view->q_stride, queries_bf16, query_stride);
-      slk_gemm_bf16(size, length, queries_bf16, query_stride, keys, scores, plan.stride, &none, 0,
-                    rows, 0, key_panels);
-    } else {
-      slk_gemm_f32(size, length, queries, view->q_stride, keys, scores, plan.stride, &none, 0,
-                   rows, 0, key_panels);
-    }
+    multiply(half, size, length, view->q + first * view->q_stride, view->q_stride, rows, halves,
+             keys, scores, plan.stride);
     const slk_score_block block = {
         .view = view,
         .scores = scores,
@@ -102,14 +109,8 @@ void slk_attend(const slk_attention_view *view, void *scratch) {
         .inverse_sums = inverse_sums,
     };
     SLK_DISPATCH(exponentiate, &block);
-    if (half) {
-      slk_bf16_rows(scores, rows, length, plan.stride, scores_bf16, weight_stride);
-      slk_gemm_bf16(length, width, scores_bf16, weight_stride, values, block_out,
-                    view->out_stride, &none, 0, rows, 0, value_panels);
-    } else {
-      slk_gemm_f32(length, width, scores, plan.stride, values, block_out, view->out_stride, &none,
-                   0, rows, 0, value_panels);
-    }
+    multiply(half, length, width, scores, plan.stride, rows, halves, values, block_out,
+             view->out_stride);
     SLK_DISPATCH(scale_rows, block_out, view->out_stride, inverse_sums, rows, width);
   }
 }
@@ -146,7 +147,7 @@ void slk_attention_head(const slk_attention *attention, size_t begin, size_t end
 enum { BACK_BLOCK = 64 };
 
 typedef struct {
-  size_t keys, values, key_rows, queries, flow, scores, sums, stride;
+  size_t keys, values, key_rows, queries, flow, scores, sums, halves, tiles, stride;
 } back_plan;
 
 static back_plan plan_back(size_t key_count, size_t head_size, size_t value_size) {
@@ -159,28 +160,44 @@ static back_plan plan_back(size_t key_count, size_t head_size, size_t value_size
   plan.flow = slk_round_up(slk_gemm_f32_packed_bytes(BACK_BLOCK, value_size), 64);
   plan.scores = BACK_BLOCK * plan.stride * sizeof(float);
   plan.sums = BACK_BLOCK * sizeof(float);
+  plan.halves = halves_bytes(BACK_BLOCK, key_count, head_size, value_size);
+  plan.tiles = slk_round_up(key_count, 64) * BACK_BLOCK * sizeof(uint16_t);
   return plan;
 }
 
 size_t slk_attention_gradient_scratch_bytes(size_t key_count, size_t head_size,
                                             size_t value_size) {
   const back_plan p = plan_back(key_count, head_size, value_size);
-  return p.keys + p.values + p.key_rows + p.queries + p.flow + 2 * p.scores + p.sums;
+  return p.keys + p.values + p.key_rows + p.queries + p.flow + 2 * p.scores + p.sums + p.halves +
+         p.tiles;
 }
 
-/// target (+)= W^T X for the weights W [rows, keys] and X [rows, width] of a block.
-static void add_turned(const float *weights, size_t stride, size_t rows, size_t keys,
-                       const float *x, size_t x_stride, size_t width, void *room, float *target,
-                       size_t target_stride, bool is_first) {
-  const size_t panels = slk_gemm_f32_panel_count(width);
-  slk_gemm_f32_pack(x, rows, width, x_stride, 1, room, 0, panels);
+/// A block of weights [rows, keys], which products read turned: W^T X.
+typedef struct {
+  bool half;
+  const float *weights;
+  size_t stride, rows, keys;
+  void *tiles;  ///< Room for the weights in bfloat16.
+} turned_block;
+
+/// target (+)= W^T X for X [rows, width].
+static void add_turned(const turned_block *block, const float *x, size_t x_stride, size_t width,
+                       void *room, float *target, size_t target_stride, bool is_first) {
+  const size_t panels = slk_gemm_f32_panel_count(width), rows = block->rows;
+  pack_factor(block->half, x, rows, width, x_stride, 1, room);
   slk_epilogue epilogue = slk_epilogue_none();
   if (!is_first) {
     epilogue.residual = target, epilogue.residual_first = true;
     epilogue.residual_row_stride = target_stride, epilogue.residual_column_stride = 1;
   }
-  slk_gemm_f32_turned(rows, width, weights, stride, 1, room, target, target_stride, &epilogue, 0,
-                      keys, 0, panels);
+  if (block->half) {
+    slk_gemm_bf16_pack_turned(block->weights, rows, block->stride, block->tiles, 0, block->keys);
+    slk_gemm_bf16_turned(rows, width, block->tiles, room, target, target_stride, &epilogue, 0,
+                         block->keys, 0, panels);
+  } else {
+    slk_gemm_f32_turned(rows, width, block->weights, block->stride, 1, room, target, target_stride,
+                        &epilogue, 0, block->keys, 0, panels);
+  }
 }
 
 static void clear_rows(float *x, size_t stride, size_t rows, size_t width) {
@@ -190,6 +207,7 @@ static void clear_rows(float *x, size_t stride, size_t rows, size_t width) {
 void slk_attend_back(const slk_attention_view *view, const slk_attention_flow *flow,
                      void *scratch) {
   const size_t length = view->key_count, size = view->head_size, width = view->value_size;
+  const bool half = view->bf16 && slk_cpu_has_bf16();
   const back_plan plan = plan_back(length, size, width);
   char *memory = scratch;
   void *keys = take(&memory, plan.keys), *values = take(&memory, plan.values);
@@ -197,26 +215,24 @@ void slk_attend_back(const slk_attention_view *view, const slk_attention_flow *f
   void *flowing = take(&memory, plan.flow);
   float *scores = take(&memory, plan.scores), *back = take(&memory, plan.scores);
   float *inverse_sums = take(&memory, plan.sums);
+  uint16_t *halves = take(&memory, plan.halves);
+  void *tiles = take(&memory, plan.tiles);
   if (!length || !view->query_count) {
     clear_rows(flow->dq, view->q_stride, view->query_count, size);
     clear_rows(flow->dk, view->k_stride, length, size);
     clear_rows(flow->dv, view->v_stride, length, width);
     return;
   }
-  const size_t key_panels = slk_gemm_f32_panel_count(length);
-  const size_t size_panels = slk_gemm_f32_panel_count(size);
-  slk_gemm_f32_pack(view->k, size, length, 1, view->k_stride, keys, 0, key_panels);
-  slk_gemm_f32_pack(view->v, width, length, 1, view->v_stride, values, 0, key_panels);
-  slk_gemm_f32_pack(view->k, length, size, view->k_stride, 1, key_rows, 0, size_panels);
-  const slk_epilogue none = slk_epilogue_none();
+  pack_factor(half, view->k, size, length, 1, view->k_stride, keys);
+  pack_factor(half, view->v, width, length, 1, view->v_stride, values);
+  pack_factor(half, view->k, length, size, view->k_stride, 1, key_rows);
   for (size_t first = 0; first < view->query_count; first += BACK_BLOCK) {
     const size_t rows = slk_min(BACK_BLOCK, view->query_count - first);
     const float *own = view->q + first * view->q_stride;
     const float *arriving = flow->g + first * view->out_stride;
-    slk_gemm_f32(size, length, own, view->q_stride, keys, scores, plan.stride, &none, 0, rows, 0,
-                 key_panels);
-    slk_gemm_f32(width, length, arriving, view->out_stride, values, back, plan.stride, &none, 0,
-                 rows, 0, key_panels);
+    multiply(half, size, length, own, view->q_stride, rows, halves, keys, scores, plan.stride);
+    multiply(half, width, length, arriving, view->out_stride, rows, halves, values, back,
+             plan.stride);
     const slk_score_block block = {
         .view = view,
         .scores = scores,
@@ -227,11 +243,12 @@ void slk_attend_back(const slk_attention_view *view, const slk_attention_flow *f
     };
     SLK_DISPATCH(exponentiate, &block);
     SLK_DISPATCH(weights_back, &block, back);
-    slk_gemm_f32(length, size, back, plan.stride, key_rows, flow->dq + first * view->q_stride,
-                 view->q_stride, &none, 0, rows, 0, size_panels);
-    add_turned(back, plan.stride, rows, length, own, view->q_stride, size, queries, flow->dk,
-               view->k_stride, first == 0);
-    add_turned(scores, plan.stride, rows, length, arriving, view->out_stride, width, flowing,
-               flow->dv, view->v_stride, first == 0);
+    multiply(half, length, size, back, plan.stride, rows, halves, key_rows,
+             flow->dq + first * view->q_stride, view->q_stride);
+    turned_block turned = {half, back, plan.stride, rows, length, tiles};
+    add_turned(&turned, own, view->q_stride, size, queries, flow->dk, view->k_stride, first == 0);
+    turned.weights = scores;
+    add_turned(&turned, arriving, view->out_stride, width, flowing, flow->dv, view->v_stride,
+               first == 0);
   }
 }

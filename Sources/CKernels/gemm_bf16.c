@@ -15,6 +15,25 @@ size_t slk_gemm_bf16_packed_bytes(size_t k, size_t n) {
   return slk_gemm_f32_packed_bytes(slk_divide_up(k, 2), n);
 }
 
+/// Factors of a product: where they are small they count as 0 in it, so that the rounding may do so.
+static void round_factors(const float *x, uint16_t *y, size_t n) {
+#if defined(__x86_64__)
+  if (slk_cpu_has_bf16()) {
+    halves_from_f32_avx512(x, y, n);
+    return;
+  }
+#endif
+  slk_bf16_from_f32(x, y, n);
+}
+
+void slk_bf16_rows(const float *x, size_t rows, size_t k, size_t x_stride, uint16_t *y,
+                   size_t y_stride) {
+  for (size_t i = 0; i < rows; i++) {
+    round_factors(x + i * x_stride, y + i * y_stride, k);
+    memset(y + i * y_stride + k, 0, (y_stride - k) * sizeof *y);
+  }
+}
+
 enum { BLOCK = 32 };
 
 /// The pairs of `count` <= BLOCK elements of K, of the `width` <= 64 columns that begin at
@@ -24,7 +43,7 @@ static void pack_block(const float *column, size_t count, size_t width, size_t r
   __attribute__((aligned(64))) uint16_t halves[64 * (BLOCK + 1)];
   if (column_stride == 1) {
     for (size_t i = 0; i < count; i++) {
-      slk_bf16_from_f32(column + i * row_stride, halves + i * 64, width);
+      round_factors(column + i * row_stride, halves + i * 64, width);
     }
     if (count % 2) memset(halves + count * 64, 0, 64 * sizeof *halves);
     for (size_t i = 0; i < count; i += 2) {
@@ -37,7 +56,7 @@ static void pack_block(const float *column, size_t count, size_t width, size_t r
   for (size_t j = 0; j < width; j++) {
     const float *source = column + j * column_stride;
     for (size_t i = 0; i < count && row_stride != 1; i++) gathered[i] = source[i * row_stride];
-    slk_bf16_from_f32(row_stride == 1 ? source : gathered, halves + j * BLOCK, count);
+    round_factors(row_stride == 1 ? source : gathered, halves + j * BLOCK, count);
     if (count % 2) halves[j * BLOCK + count] = 0;
   }
   slk_transpose(halves, BLOCK / 2, out, stored, width, slk_divide_up(count, 2), sizeof *out);
@@ -84,9 +103,9 @@ void slk_gemm_bf16_pack_turned(const float *a, size_t k, size_t stride, void *pa
     const size_t rows = slk_min(chunk, row_end - row);
     for (size_t unit = 0; unit < units; unit++) {
       const float *source = a + 2 * unit * stride + row;
-      slk_bf16_from_f32(source, low, rows);
+      round_factors(source, low, rows);
       if (2 * unit + 1 < k) {
-        slk_bf16_from_f32(source + stride, high, rows);
+        round_factors(source + stride, high, rows);
       } else {
         memset(high, 0, sizeof high);
       }

@@ -31,7 +31,7 @@ typedef struct {
   size_t before, after;
   /// What a query gets whose scores are all -infinity: zeros, or NaN as softmax gives.
   bool empty_is_zero;
-  bool bf16;  ///< Both products in bfloat16, where slk_cpu_has_bf16() is true; else float32.
+  bool bf16;  ///< The products in bfloat16, where slk_cpu_has_bf16() is true; else float32.
 } slk_attention_view;
 
 /// Scratch of one call, 64-byte aligned, for at most `key_count` keys.
@@ -50,7 +50,7 @@ typedef struct {
 size_t slk_attention_gradient_scratch_bytes(size_t key_count, size_t head_size, size_t value_size);
 
 /// The gradients of a head's queries, keys and values; the weights are computed again, a block of
-/// queries at a time. Of the view, `out`, `softcap` and `bf16` are not used.
+/// queries at a time. Of the view, `out` and `softcap` are not used.
 void slk_attend_back(const slk_attention_view *view, const slk_attention_flow *flow, void *scratch);
 
 /// Self-attention over packed sequences of different lengths: all tokens of a batch lie in one

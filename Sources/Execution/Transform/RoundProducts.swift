@@ -2,8 +2,8 @@ import Graphs
 import Tensors
 
 extension Transform {
-  /// Products of float32 with a weight, or with transposed factors as gradients have them, round
-  /// their factors to bfloat16.
+  /// Products of float32 with a weight, or with transposed factors as gradients have them, and those
+  /// inside attention round their factors to bfloat16.
   static func roundProducts(_ graph: Graph) -> Graph {
     let index = GraphIndex(graph)
     var result = graph
@@ -18,6 +18,10 @@ extension Transform {
     var kept = ["transA", "transB", "alpha"]
     let inputs = node.inputs
     switch (node.domain, node.opType) {
+    case ("ai.stacklens", "Attention"), ("ai.stacklens", "AttentionGradient"):
+      var attention = node
+      attention.attributes["rounds_factors"] = .int(1)
+      return attention
     case ("ai.stacklens", "FusedMatMul"): kept.append("activation")
     case ("com.microsoft", "FusedMatMul"):
       guard !isSet("transBatchA"), !isSet("transBatchB") else { return nil }

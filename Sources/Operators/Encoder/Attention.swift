@@ -9,12 +9,13 @@ extension OperatorDefinition {
   /// Inputs: query [B, L, H, D], key [B, M, H, D], value [B, M, H, E]; mask, added to the scores
   /// [B, H, L, M] (optional). Everything broadcasts as in the products and the sum that this stands
   /// for. Output: [B, L, H, E]. With no_keys_as_zero a row of weights that are not numbers, because
-  /// the mask leaves no key, counts as zeros; keeps_query_length is told in `AttentionShapes`.
+  /// the mask leaves no key, counts as zeros; keeps_query_length is told in `AttentionShapes`. With
+  /// rounds_factors the products round theirs to bfloat16, where the processor has such products.
   static let attention = OperatorDefinition(
     "Attention", domain: stackLensDomain, versions: [1], inputs: 3...4,
     attributes: [
       .float("scale", default: 1), .int("no_keys_as_zero", default: 0),
-      .int("keeps_query_length", default: 0),
+      .int("keeps_query_length", default: 0), .int("rounds_factors", default: 0),
     ],
     infer: { (context) throws(StackLensError) in
       let query = try context.input(0, oneOf: [.float32, .float64, .float16, .bfloat16])
@@ -119,6 +120,7 @@ extension OperatorDefinition {
     }
     let (scale, width) = (try preparation.float("scale"), heads * headSize)
     let isGuarded = try preparation.flag("no_keys_as_zero")
+    let rounds = try preparation.flag("rounds_factors")
     let rows = mask
     let items = shape[0] * heads
     let parts = min(preparation.threadCount * 3, max(items, 1))
@@ -135,6 +137,7 @@ extension OperatorDefinition {
       settings.head_size = headSize
       settings.scale = scale
       settings.no_keys_as_zero = isGuarded
+      settings.bf16 = rounds
       let bias = rows == nil ? nil : UnsafePointer(try run.input(3).floats)
       let (common, scratch) = (settings, run.scratch)
       run.parallel.forEach(parts) { part in

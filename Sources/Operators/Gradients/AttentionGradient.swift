@@ -10,7 +10,7 @@ extension OperatorDefinition {
     "AttentionGradient", domain: "ai.stacklens", versions: [1], inputs: 4...5, outputs: 1...4,
     attributes: [
       .float("scale", default: 1), .int("no_keys_as_zero", default: 0),
-      .int("keeps_query_length", default: 0),
+      .int("keeps_query_length", default: 0), .int("rounds_factors", default: 0),
     ],
     infer: { (context) throws(StackLensError) in
       let g = try context.input(0, oneOf: [.float32, .float64, .float16, .bfloat16])
@@ -92,6 +92,7 @@ extension OperatorDefinition {
     }
     let (scale, width) = (try preparation.float("scale"), heads * headSize)
     let isGuarded = try preparation.flag("no_keys_as_zero")
+    let rounds = try preparation.flag("rounds_factors")
     let rows = mask
     let items = shape[0] * heads
     let parts = min(preparation.threadCount * 3, max(items, 1))
@@ -112,6 +113,7 @@ extension OperatorDefinition {
         (view.query_count, view.key_count, view.scale) = (length, length, scale)
         (view.before, view.after) = (Int(bitPattern: UInt.max), Int(bitPattern: UInt.max))
         view.empty_is_zero = isGuarded
+        view.bf16 = rounds
         for item in items * part / parts..<items * (part + 1) / parts {
           let (batch, head) = item.quotientAndRemainder(dividingBy: heads)
           let start = batch * length * width + head * headSize

@@ -222,7 +222,10 @@ struct PackedProduct: Sendable {
       var rowParts = (m + cached - 1) / cached
       let wanted = threads == 1 ? 1 : threads * 2
       panelParts = min(panels, max(1, (wanted + rowParts - 1) / rowParts))
-      if rowParts * panelParts < wanted { rowParts = min((m + tile - 1) / tile, wanted) }
+      let tiles = (m + tile - 1) / tile
+      if rowParts * panelParts < wanted { rowParts = min(tiles, wanted) }
+      // As many parts for each thread: the last one would leave the others idle.
+      while rowParts * panelParts % threads != 0, rowParts < tiles { rowParts += 1 }
       chunk = ((m + rowParts - 1) / rowParts + tile - 1) / tile * tile
       self.rowParts = (m + chunk - 1) / chunk
     }
