@@ -9,6 +9,7 @@
 #define STACKLENS_CKERNELS_H
 
 #include "slk_attention.h"
+#include "slk_columns.h"
 #include "slk_convolution.h"
 #include "slk_cpu.h"
 #include "slk_depthwise.h"

@@ -20,6 +20,9 @@ extension OperatorDefinition {
       return [try context.input(1), try context.input(2), try context.input(2)]
     },
     execution: .kernels([
+      Kernel("rows") { (preparation) throws(StackLensError) in
+        try BatchNormalizationRows(preparation, data: 1)?.backward
+      },
       Kernel("vector") { (preparation) throws(StackLensError) in
         guard preparation.inputs.allSatisfy({ $0?.elementType == .float32 }) else { return nil }
         return try batchGradient(Float.self, preparation)
@@ -32,6 +35,7 @@ extension OperatorDefinition {
     samples: [
       Sample([.floats(2, 3, 4, 5), .floats(2, 3, 4, 5), .floats(3)], outputs: 3),
       Sample([.floats(9, 3), .floats(9, 3), .floats(3)], outputs: 3),
+      Sample([.floats(300, 35), .floats(300, 35), .floats(35)], outputs: 3),
       Sample(
         [
           .floats(2, 3, 37), .floats(2, 3, 37), .floats(3), .floats(3),
@@ -176,7 +180,7 @@ extension OperatorDefinition {
 }
 
 /// What normalisations of planes are computed with: vector kernels, or plain loops.
-private protocol PlaneElement: RealElement, TensorElement {
+protocol PlaneElement: RealElement, TensorElement {
   static func sum(_ x: UnsafePointer<Self>, _ count: Int) -> Double
   /// Σ (a - aMean) (b - bMean).
   static func dot(
@@ -193,7 +197,7 @@ extension Float: PlaneElement {
   /// Longer sums are made of parts, which are added in double precision.
   private static let part = 1 << 14
 
-  fileprivate static func sum(_ x: UnsafePointer<Float>, _ count: Int) -> Double {
+  static func sum(_ x: UnsafePointer<Float>, _ count: Int) -> Double {
     if count == 1 { return Double(x[0]) }
     var total = 0.0
     for start in stride(from: 0, to: count, by: part) {
@@ -202,7 +206,7 @@ extension Float: PlaneElement {
     return total
   }
 
-  fileprivate static func dot(
+  static func dot(
     _ a: UnsafePointer<Float>, _ aMean: Double, _ b: UnsafePointer<Float>, _ bMean: Double,
     _ count: Int
   ) -> Double {
@@ -216,7 +220,7 @@ extension Float: PlaneElement {
     return total
   }
 
-  fileprivate static func combine(
+  static func combine(
     _ a: Double, _ g: UnsafePointer<Float>, _ b: Double, _ x: UnsafePointer<Float>, _ c: Double,
     _ y: UnsafeMutablePointer<Float>, _ count: Int
   ) {
@@ -225,18 +229,18 @@ extension Float: PlaneElement {
 }
 
 extension Double: PlaneElement {
-  fileprivate static func sum(_ x: UnsafePointer<Double>, _ count: Int) -> Double {
+  static func sum(_ x: UnsafePointer<Double>, _ count: Int) -> Double {
     (0..<count).reduce(0.0) { $0 + x[$1] }
   }
 
-  fileprivate static func dot(
+  static func dot(
     _ a: UnsafePointer<Double>, _ aMean: Double, _ b: UnsafePointer<Double>, _ bMean: Double,
     _ count: Int
   ) -> Double {
     (0..<count).reduce(0.0) { $0 + (a[$1] - aMean) * (b[$1] - bMean) }
   }
 
-  fileprivate static func combine(
+  static func combine(
     _ a: Double, _ g: UnsafePointer<Double>, _ b: Double, _ x: UnsafePointer<Double>, _ c: Double,
     _ y: UnsafeMutablePointer<Double>, _ count: Int
   ) {

@@ -27,6 +27,12 @@ extension OperatorDefinition {
       return [type, statistics, statistics]
     },
     execution: .kernels([
+      Kernel("rows") { (preparation) throws(StackLensError) in
+        guard try preparation.flag("training_mode") else { return nil }
+        return try BatchNormalizationRows(preparation, data: 0)?.forward(
+          momentum: preparation.float("momentum"))
+      },
+      Kernel("planes", prepare: trainPlanes),
       Kernel("vector") { (preparation) throws(StackLensError) in
         let isFloat = preparation.inputs.allSatisfy { $0?.elementType == .float32 }
         guard isFloat, try !preparation.flag("training_mode") else { return nil }
@@ -116,11 +122,57 @@ extension OperatorDefinition {
           .floats(5, 3), .floats(3), .floats(3), .floats(3),
           .random(.float32, [3], low: 0.5, high: 2),
         ], ["training_mode": .int(1), "epsilon": .float(0.01)]),
+      Sample(
+        [
+          .floats(300, 35), .floats(35), .floats(35), .floats(35),
+          .random(.float32, [35], low: 0.5, high: 2),
+        ], ["training_mode": .int(1)], outputs: 3),
       Sample([
         .floats(0, 3), .floats(3), .floats(3), .floats(3),
         .random(.float32, [3], low: 0.5, high: 2),
       ]),
     ])
+
+  /// In training mode: the statistics of one channel after the other, float32 by vector kernels.
+  private static func trainPlanes(
+    _ preparation: Preparation
+  ) throws(StackLensError) -> PreparedKernel? {
+    let isFloat = preparation.inputs.allSatisfy { $0?.elementType == .float32 }
+    guard isFloat, try preparation.flag("training_mode") else { return nil }
+    let planes = ChannelPlanes(try preparation.input(0).shape)
+    let (channels, size) = (planes.channels, planes.size)
+    guard planes.count > 0, size > 1 else { return nil }
+    let epsilon = Double(try preparation.float("epsilon"))
+    let momentum = Double(try preparation.float("momentum"))
+    let count = planes.count / channels * size
+    return PreparedKernel { (run) throws(StackLensError) in
+      let (x, y) = (try run.input(0).floats, run.outputs[0].floats)
+      let (scale, bias) = (try run.input(1).floats, try run.input(2).floats)
+      let (means, variances) = (try run.input(3).floats, try run.input(4).floats)
+      let running = (run.outputs[1].floats, run.outputs[2].floats)
+      let affine = Int32(SLK_UNARY_AFFINE.rawValue)
+      run.parallel.ranges(channels, grain: max(1, cheapGrain / count)) { range in
+        for channel in range {
+          func mean(_ part: (Int) -> Double) -> Double {
+            stride(from: channel, to: planes.count, by: channels).reduce(0.0) {
+              $0 + part($1 * size)
+            } / Double(count)
+          }
+          let centre = mean { Float.sum(x + $0, size) }
+          let variance = mean { Float.dot(x + $0, centre, x + $0, centre, size) }
+          running.0[channel] = Float(Double(means[channel]) * momentum + centre * (1 - momentum))
+          running.1[channel] = Float(
+            Double(variances[channel]) * momentum + variance * (1 - momentum))
+          let factor = Double(scale[channel]) / (variance + epsilon).squareRoot()
+          let shift = Double(bias[channel]) - centre * factor
+          for plane in stride(from: channel, to: planes.count, by: channels) {
+            slk_unary_f32(
+              affine, x + plane * size, y + plane * size, size, Float(factor), Float(shift))
+          }
+        }
+      }
+    }
+  }
 
   /// In inference mode the running statistics stay what they were.
   private static func copyStatistics(_ run: Invocation) {
