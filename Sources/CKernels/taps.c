@@ -43,3 +43,31 @@ void slk_pool_taps_f32(bool maximum, size_t taps, size_t channels, const float *
                        const float *scales, float *y, size_t rows) {
   SLK_DISPATCH(pool_taps, maximum, taps, channels, table, scales, y, rows);
 }
+
+void slk_pool_back_taps_f32(const slk_pool_back *shape, const float *const *table, const float *g,
+                            float *dx, float share) {
+  SLK_DISPATCH(pool_back_taps, shape, table, g, dx, share);
+}
+
+void slk_taps_copy_f32(size_t taps, size_t units, size_t first, size_t count,
+                       const float *const *table, size_t pixels, float *out, size_t stride) {
+  SLK_DISPATCH(taps_copy, taps, units, first, count, table, pixels, out, stride);
+}
+
+void slk_gemm_f32_pack_taps(const float *w, size_t taps, size_t units, size_t n, bool turned,
+                            void *packed, size_t panel_begin, size_t panel_end) {
+  const slk_tile_shape tile = slk_tile_shape_of(slk_cpu.tier);
+  const size_t columns = tile.vectors * tile.width;
+  for (size_t panel = panel_begin; panel < panel_end; panel++) {
+    const size_t column = panel * columns, width = slk_min(columns, n - column);
+    const size_t stored = slk_round_up(width, tile.width);
+    float *out = (float *)packed + column * taps * units;
+    for (size_t tap = 0; tap < taps; tap++) {
+      const float *source = w + (turned ? taps - 1 - tap : tap) * n + column;
+      for (size_t unit = 0; unit < units; unit++, out += stored, source += taps * n) {
+        memcpy(out, source, width * sizeof *out);
+        memset(out + width, 0, (stored - width) * sizeof *out);
+      }
+    }
+  }
+}

@@ -92,3 +92,48 @@ static void SLK_NAME(pool_taps)(bool maximum, size_t taps, size_t channels,
     }
   }
 }
+
+/// `place` is the tap that the gradient of each channel goes to.
+static void SLK_NAME(pool_back_taps)(const slk_pool_back *s, const float *const *table, const float *g,
+                                     float *dx, float share) {
+  for (size_t at = 0; at < s->channels; at += SLK_WIDTH) {
+    const size_t left = s->channels - at;
+    const vf flowing = v_load_n(g + at, left), zero = v_set(0.0f);
+    vf best = zero;
+    vi place = (vi)-1;
+    for (size_t tap = 0; s->maximum && tap < s->taps; tap++) {
+      if (table[tap] == s->outside) continue;
+      const vf next = v_load_n(table[tap] + at, left);
+      const vi takes = (place < 0) | (next > best) | ((next != next) & (best == best));
+      best = takes ? next : best;
+      place = takes ? (vi)(int32_t)tap : place;
+    }
+    if (s->positive) place = best > zero ? place : (vi)-1;
+    for (size_t tap = 0; tap < s->taps; tap++) {
+      if (table[tap] == s->outside) continue;
+      float *to = dx + (table[tap] - s->x) + at;
+      vf v = s->maximum ? (place == (vi)(int32_t)tap ? flowing : zero) : flowing * share;
+      if (s->adds) v += v_load_n(to, left);
+      v_store_n(to, v, left);
+    }
+  }
+}
+
+/// Elements [first, first + count) of the list of runs of each pixel, side by side.
+static void SLK_NAME(taps_copy)(size_t taps, size_t units, size_t first, size_t count,
+                                const float *const *table, size_t pixels, float *out,
+                                size_t stride) {
+  for (size_t pixel = 0; pixel < pixels; pixel++, table += taps, out += stride) {
+    float *to = out;
+    size_t tap = first / units, from = first % units;
+    for (size_t left = count; left > 0; tap++, from = 0) {
+      const size_t run = slk_min(units - from, left);
+      const float *source = table[tap] + from;
+      size_t at = 0;
+      for (; at + SLK_WIDTH <= run; at += SLK_WIDTH) v_store(to + at, v_load(source + at));
+      if (at < run) v_store_n(to + at, v_load_n(source + at, run - at), run - at);
+      to += run;
+      left -= run;
+    }
+  }
+}

@@ -26,4 +26,28 @@ void slk_gemm_taps_f32(size_t taps, size_t units, size_t n, const float *const *
 void slk_pool_taps_f32(bool maximum, size_t taps, size_t channels, const float *const *table,
                        const float *scales, float *y, size_t rows);
 
+/// Packs the panels [panel_begin, panel_end) of the B [taps * units, n] of slk_gemm_taps_f32 from
+/// weights [units, taps, n]; `turned` reads the taps from the last to the first.
+void slk_gemm_f32_pack_taps(const float *w, size_t taps, size_t units, size_t n, bool turned,
+                            void *packed, size_t panel_begin, size_t panel_end);
+
+/// Elements [first, first + count) of the rows of A of slk_gemm_taps_f32, for `pixels` of them: row r
+/// at out[r * stride].
+void slk_taps_copy_f32(size_t taps, size_t units, size_t first, size_t count,
+                       const float *const *table, size_t pixels, float *out, size_t stride);
+
+/// Back through the pooling of windows of x.
+typedef struct {
+  size_t taps, channels;
+  const float *x, *outside;
+  bool maximum;   ///< g goes to the first largest input, a NaN counting as larger; else to all.
+  bool positive;  ///< Only where that input is above 0.
+  bool adds;      ///< To what dx holds; otherwise each input is written.
+} slk_pool_back;
+
+/// One window, whose inputs are table[tap]: the gradient g of its channels goes to the same places of
+/// dx, times `share` where it goes to all.
+void slk_pool_back_taps_f32(const slk_pool_back *shape, const float *const *table, const float *g,
+                            float *dx, float share);
+
 #endif

@@ -8,6 +8,7 @@ extension OperatorTable {
   /// puts them in place of the standard ones, which have the channels first.
   static let channelsLast: [OperatorDefinition] = [
     .channelsLastConv, .channelsLastPool, .channelsLastQLinearConv, .channelsLastBytePool,
+    .channelsLastConvInputGradient, .channelsLastConvWeightGradient, .channelsLastPoolGradient,
   ]
 }
 
@@ -33,10 +34,10 @@ extension OperatorDefinition {
         try ChannelsLastDepthwise(preparation)?.prepared
       },
       Kernel("winograd") { (preparation) throws(StackLensError) in
-        try ChannelsLastWinograd(preparation)?.prepared
+        try ChannelsLastWinograd(preparation, ChannelsLastForm(preparation))?.prepared
       },
       Kernel("packed") { (preparation) throws(StackLensError) in
-        try ChannelsLastProduct(preparation)?.prepared
+        try ChannelsLastProduct(preparation, ChannelsLastForm(preparation))?.prepared
       },
       .reference { (preparation) throws(StackLensError) in
         try channelsLastReference(preparation)
@@ -73,6 +74,17 @@ extension OperatorDefinition {
     return try .convolution(view, x: Shape([x[0], x[3], x[1], x[2]]), w: w)
   }
 
+  /// Images with their channels last as ones that have them first, for the plain formulas.
+  static func putChannelsFirst(
+    _ source: UnsafePointer<Float>, _ images: Int, _ channels: Int, _ pixels: Int,
+    _ target: UnsafeMutablePointer<Float>
+  ) {
+    for image in 0..<images {
+      let start = image * pixels * channels
+      slk_transpose(source + start, channels, target + start, pixels, pixels, channels, 4)
+    }
+  }
+
   /// The formula on the images with their channels first.
   private static func channelsLastReference(
     _ preparation: Preparation
@@ -92,12 +104,7 @@ extension OperatorDefinition {
       let (source, w) = (try run.input(0).floats, try run.input(1).floats)
       let x = (run.scratch + xRoom).assumingMemoryBound(to: Float.self)
       let sums = (run.scratch + yRoom).assumingMemoryBound(to: Float.self)
-      for image in 0..<geometry.batch {
-        for index in 0..<pixels * inputs {
-          let (pixel, channel) = index.quotientAndRemainder(dividingBy: inputs)
-          x[(image * inputs + channel) * pixels + pixel] = source[image * pixels * inputs + index]
-        }
-      }
+      putChannelsFirst(source, geometry.batch, inputs, pixels, x)
       geometry.computeReference(x, w, sums, run.parallel)
       func optional(_ index: Int) -> Tensor? {
         index < run.inputs.count ? run.inputs[index] : nil

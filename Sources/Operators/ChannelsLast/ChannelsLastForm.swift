@@ -7,6 +7,9 @@ import Tensors
 struct ChannelsLastForm: Sendable {
   let geometry: ConvolutionGeometry
   let activation: FusedActivation
+  /// Makes the gradient of the data of a convolution from that of its result: kernels are read from
+  /// their end, inputs and outputs of the weights change places, and nothing becomes of the sums.
+  let isGradient: Bool
 
   /// Nil where there is nothing to compute, or the residual is no image of the result's shape.
   init?(_ preparation: Preparation) throws(StackLensError) {
@@ -17,11 +20,25 @@ struct ChannelsLastForm: Sendable {
         || preparation.inputs[3] == preparation.outputs[0]
     else { return nil }
     activation = try FusedActivation(preparation)
+    isGradient = false
+  }
+
+  /// The convolution that makes the gradient of the data of another one; nil where strides leave gaps
+  /// or there is nothing to compute.
+  init?(gradientOf forward: ConvolutionGeometry) {
+    guard let turned = forward.turned, !turned.isEmpty else { return nil }
+    (geometry, activation, isGradient) = (turned, .none, true)
+  }
+
+  /// What the gradient of the data of a convolution reads its weights by, whatever its strides are.
+  init(weightsOf forward: ConvolutionGeometry) {
+    (geometry, activation, isGradient) = (forward.swapped, .none, true)
   }
 
   /// Bias, residual and activation of the output channels of one group.
   func epilogue(_ run: Invocation, group: Int = 0) -> slk_epilogue {
     var epilogue = slk_epilogue_none()
+    guard !isGradient else { return epilogue }
     let start = group * geometry.outputChannels
     if run.inputs.count > 2, let bias = run.inputs[2] {
       epilogue.bias = UnsafePointer(bias.floats + start)

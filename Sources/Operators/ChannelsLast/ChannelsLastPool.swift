@@ -12,13 +12,13 @@ extension OperatorDefinition {
     ],
     infer: { (context) throws(StackLensError) in
       let x = try context.input(0, oneOf: [.float32])
-      let geometry = try poolGeometry(context, x.shape)
+      let geometry = try channelsLastPoolGeometry(context, x.shape)
       return [TensorType(.float32, try Shape(geometry.channelsLastDims))]
     },
     execution: .kernels([
       .reference { (preparation) throws(StackLensError) in
         let x = try preparation.input(0).shape
-        let geometry = try poolGeometry(preparation, x)
+        let geometry = try channelsLastPoolGeometry(preparation, x)
         let isMaximum = try preparation.flag("maximum")
         let channels = geometry.groupCount
         let scales = isMaximum ? [] : try scales(preparation, geometry)
@@ -60,13 +60,6 @@ extension OperatorDefinition {
         ]),
       Sample([.floats(0, 4, 4, 3)], ["kernel_shape": .ints([2, 2])]),
     ])
-
-  private static func poolGeometry(
-    _ view: some NodeView, _ x: Shape
-  ) throws(StackLensError) -> ConvolutionGeometry {
-    guard x.rank == 4 else { throw .shapeMismatch("images need four axes, found \(x)") }
-    return try .pooling(view, x: Shape([x[0], x[3], x[1], x[2]]))
-  }
 
   /// One over the number of values of each window.
   private static func scales(

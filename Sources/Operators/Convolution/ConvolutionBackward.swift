@@ -38,7 +38,7 @@ struct ConvolutionBackward: Sendable {
 extension ConvolutionGeometry {
   /// The convolution that makes the gradient of the input, from the weights that `turn` gives; nil
   /// where strides leave gaps.
-  fileprivate var turned: ConvolutionGeometry? {
+  var turned: ConvolutionGeometry? {
     var result = swapped
     for index in axes.indices {
       let axis = axes[index]
