@@ -52,7 +52,7 @@ struct TrainingFusionTests {
   }
 
   /// Forward and backward pass with the weights as inputs.
-  private static func training(
+  static func training(
     _ graph: Graph, _ weights: [String], isFused: Bool
   ) throws -> Graph {
     let forward =

@@ -61,16 +61,20 @@ struct ChannelsLastMove {
   /// Values that a quantising operator makes.
   let bytes: Set<String>
   private var (turns, convolutions) = (0, 0)
+  /// Whether the graph goes back through convolutions.
+  let isTraining: Bool
 
   init(_ graph: Graph) {
     self.graph = graph
     index = GraphIndex(graph)
     bytes = Self.byteValues(graph)
+    isTraining = graph.nodes.contains { Self.isGradientOfConvolution($0) }
   }
 
   mutating func add(_ node: Node) {
     if isImageConvolution(node) { return addConvolution(node) }
     if isByteConvolution(node) { return addConvolution(node, as: "ChannelsLastQLinearConv") }
+    if let gradient = followGradient(node) { return nodes.append(contentsOf: gradient) }
     if let follower = follow(node) ?? followBytes(node) {
       nodes.append(follower)
       let name = follower.outputs[0]
@@ -90,7 +94,8 @@ struct ChannelsLastMove {
   mutating func finish() -> Graph? {
     guard convolutions > 0 else { return nil }
     for output in graph.outputs { restore(output.name) }
-    guard convolutions >= 3 * turns else { return nil }
+    // A step of training reads each image that was turned more than once.
+    guard convolutions >= (isTraining ? 2 : 3) * turns else { return nil }
     var result = graph
     result.nodes = nodes
     result.initializers += initializers
@@ -101,29 +106,48 @@ struct ChannelsLastMove {
     guard
       (node.opType == "Conv" && node.domain.isEmpty)
         || (node.opType == "FusedConv" && node.domain == "ai.stacklens"), node.inputs.count < 4,
-      let weight = index.constant(node.inputs[1])
+      let weight = index.floatDims(node.inputs[1])
     else { return false }
-    return weight.rank == 4 && weight.elementType == .float32
+    if index.constant(node.inputs[1]) != nil { return weight.count == 4 }
+    return isTraining && isPlainTrained(node, weight)
   }
 
   private mutating func addConvolution(_ node: Node, as opType: String = "ChannelsLastConv") {
     var convolution = node
     convolution.opType = opType
     convolution.domain = "ai.stacklens"
-    convolution.inputs[0] = turned(node.inputs[0])
+    let weight = isTraining ? index.floatDims(node.inputs[1]) ?? [] : []
+    convolution.inputs[0] = turned(node.inputs[0], channels: weight.count == 4 ? weight[1] : nil)
     convolution.outputs[0] = lastName(node.outputs[0])
     nodes.append(convolution)
-    moved[node.outputs[0]] = convolution.outputs[0]
-    missing.insert(node.outputs[0])
+    markMoved(node.outputs[0])
     convolutions += 1
+  }
+
+  /// A value exists with its channels last, and only so.
+  mutating func markMoved(_ name: String) {
+    moved[name] = lastName(name)
+    missing.insert(name)
+  }
+
+  mutating func countConvolution() { convolutions += 1 }
+
+  mutating func addInitializer(_ initializer: Initializer) { initializers.append(initializer) }
+
+  /// A value under the name it had, turned back here if it exists with its channels last only.
+  mutating func existing(_ name: String) -> String {
+    restore(name)
+    return name
   }
 
   func lastName(_ name: String) -> String { name + "__last" }
 
   /// The image with its channels last, turned round here if it does not exist yet.
-  private mutating func turned(_ name: String) -> String {
+  /// - Parameter channels: how many it has; turning few costs nothing beside a convolution.
+  mutating func turned(_ name: String, channels: Int? = nil) -> String {
     if let found = moved[name] { return found }
     turn(name, to: lastName(name), [0, 2, 3, 1])
+    if let channels, channels <= 4 { turns -= 1 }
     moved[name] = lastName(name)
     return lastName(name)
   }
@@ -154,7 +178,7 @@ struct ChannelsLastMove {
       "Gelu", "Mish", "Softplus", "Clip", "Erf", "Exp", "Sqrt", "Abs", "Neg", "Identity":
       guard let image = moved[first] else { return nil }
       result.inputs[0] = image
-    case "Add", "Sub", "Mul", "Div", "Max", "Min":
+    case "Add", "Sub", "Mul", "Div", "Max", "Min", "Sum":
       guard node.inputs.contains(where: { moved[$0] != nil }) else { return nil }
       for (place, name) in node.inputs.enumerated() {
         guard let operand = moved[name] ?? constant(name) else { return nil }

@@ -23,7 +23,7 @@ enum Transform {
     graph = fuseMatMul(graph)
     graph = fuseAttention(graph)
     graph = fuseSumOfProducts(fuseResidual(graph))
-    graph = fuseByteTables(fuseChannelsLast(moveChannelsLast(graph)))
+    graph = fuseByteTables(fusePoolGradient(fuseChannelsLast(moveChannelsLast(graph))))
     return removeDeadCode(graph)
   }
 
