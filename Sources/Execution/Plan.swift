@@ -20,36 +20,71 @@ final class Plan: Sendable {
     case runtime
   }
 
-  struct Step: Sendable {
-    /// Index into `Program.steps`.
-    let index: Int
-    /// Nil: types, memory and kernel are found while running.
-    let prepared: PreparedKernel?
+  /// A step as it runs. A class: who walks the plan copies none of it.
+  final class Step: Sendable {
+    enum Action: Sendable {
+      case kernel(PreparedKernel)
+      /// Input 0 under another shape, where that is only there while running.
+      case view(Shape)
+      /// Types, memory and kernel are found while running.
+      case deferred
+    }
+
+    /// An operand that is another tensor in each run: its place among its kind, and its slot.
+    struct Changing: Sendable {
+      let index: Int
+      let slot: Int
+    }
+
+    let action: Action
     let scratchOffset: Int
-    /// Outputs that the node leaves out but its kernel writes: arena offset and type.
-    let spare: [(output: Int, offset: Int, type: TensorType)]
     /// Run-time slots that no later step reads.
     let releases: [Int]
-  }
+    /// What a kernel takes that lies where the plan says; nil where that changes.
+    let operands: Operands
+    let changingInputs: [Changing]
+    let changingOutputs: [Changing]
 
-  let places: [Place]
-  let steps: [Step]
-  let arenaByteCount: Int
-  private let constants: Set<ObjectIdentifier>
-
-  /// Whether a slot holds a constant or another shape of one.
-  func isConstant(_ slot: Int) -> Bool {
-    switch places[slot] {
-    case .constant: true
-    case .alias(let source, _): isConstant(source)
-    case .arena, .fresh, .runtime: false
+    init(
+      action: Action, scratchOffset: Int, releases: [Int], operands: Operands,
+      changingInputs: [Changing], changingOutputs: [Changing]
+    ) {
+      self.action = action
+      self.scratchOffset = scratchOffset
+      self.releases = releases
+      self.operands = operands
+      self.changingInputs = changingInputs
+      self.changingOutputs = changingOutputs
     }
   }
 
-  init(places: [Place], steps: [Step], arenaByteCount: Int) {
+  /// Where a kernel finds its tensors.
+  struct Operands: Sendable {
+    enum Operand: Sendable {
+      case absent
+      case slot(Int)
+      /// An output that the node leaves out but its kernel writes.
+      case spare(offset: Int, TensorType)
+    }
+    var inputs: [Operand] = []
+    var outputs: [Operand] = []
+  }
+
+  let key: PlanKey
+  let places: [Place]
+  /// One for each step of the program, nil for what was done while planning.
+  let steps: [Step?]
+  let arenaByteCount: Int
+  /// Slots whose value belongs to a run.
+  let changingSlots: [Int]
+  private let constants: Set<ObjectIdentifier>
+
+  init(key: PlanKey, places: [Place], steps: [Step?], arenaByteCount: Int) {
+    self.key = key
     self.places = places
     self.steps = steps
     self.arenaByteCount = arenaByteCount
+    changingSlots = places.indices.filter { places[$0].isChanging }
     constants = Set(
       places.compactMap { place in
         guard case .constant(let tensor) = place else { return nil }
@@ -59,6 +94,32 @@ final class Plan: Sendable {
 
   /// Whether the memory is a constant of the plan.
   func owns(_ tensor: Tensor) -> Bool { constants.contains(ObjectIdentifier(tensor.storage)) }
+
+  /// Whether the plan is for inputs of these types.
+  func fits(_ inputs: [Value], threadCount: Int) -> Bool {
+    guard key.threadCount == threadCount, key.types.count == inputs.count else { return false }
+    for index in inputs.indices {
+      switch (inputs[index], key.types[index]) {
+      case (.tensor(let tensor), let type?):
+        guard tensor.elementType == type.elementType, tensor.shape == type.shape else {
+          return false
+        }
+      case (.tensor, nil), (_, _?): return false
+      case (_, nil): continue
+      }
+    }
+    return true
+  }
+}
+
+extension Plan.Place {
+  /// Whether the value is another one in each run.
+  var isChanging: Bool {
+    switch self {
+    case .fresh, .runtime: true
+    case .constant, .arena, .alias: false
+    }
+  }
 }
 
 extension Value {
@@ -78,50 +139,5 @@ extension Value {
         values: isOwner(values) ? try values.copied() : values)
     case .none: return self
     }
-  }
-}
-
-/// The memory of one run: an arena and the tensors that lie in it.
-final class Frame: @unchecked Sendable {  // used by one run at a time
-  let arena: Storage
-  var values: [Value?]
-  /// Memory of the caller's for some outputs, by slot.
-  var targets: [Int: Tensor] = [:]
-
-  /// - Parameter arena: at least `plan.arenaByteCount` bytes.
-  init(_ plan: Plan, arena: Storage) throws(StackLensError) {
-    self.arena = arena
-    values = [Value?](repeating: nil, count: plan.places.count)
-    for (slot, place) in plan.places.enumerated() {
-      switch place {
-      case .constant(let tensor): values[slot] = .tensor(tensor)
-      case .arena(let offset, let type): values[slot] = .tensor(tensor(at: offset, type))
-      default: break
-      }
-    }
-    for (slot, place) in plan.places.enumerated() {
-      guard case .alias(let source, let shape) = place,
-        case .tensor(let tensor)? = values[source]
-      else { continue }
-      values[slot] = .tensor(try tensor.reshaped(to: shape))
-    }
-  }
-
-  /// Memory for the value of a slot that is handed to the caller: his own, where he gave any.
-  func fresh(_ slot: Int, _ type: TensorType) throws(StackLensError) -> Tensor {
-    if let target = targets[slot], TensorType(target) == type { return target }
-    return try Tensor(uninitialized: type.elementType, type.shape)
-  }
-
-  /// Memory for an output that nothing reads.
-  func spare(at offset: Int, _ type: TensorType) throws(StackLensError) -> Tensor {
-    // Strings are objects: they cannot lie in bare bytes.
-    try type.elementType == .string
-      ? Tensor(uninitialized: .string, type.shape) : tensor(at: offset, type)
-  }
-
-  func tensor(at offset: Int, _ type: TensorType) -> Tensor {
-    Tensor(
-      elementType: type.elementType, shape: type.shape, storage: arena, base: arena.base + offset)
   }
 }

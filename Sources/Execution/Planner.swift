@@ -7,6 +7,7 @@ import Tensors
 /// every value that follows from types and constants, known.
 struct Planner {
   private let program: Program
+  private let key: PlanKey
   private let context: ExecutionContext
   private var types: [TensorType?]
   private var known: [Tensor?]
@@ -16,15 +17,16 @@ struct Planner {
   private var lastUse: [Int]
   private var root: [Int]
 
-  init(program: Program, inputTypes: [TensorType?], context: ExecutionContext) {
+  init(program: Program, key: PlanKey, context: ExecutionContext) {
     self.program = program
+    self.key = key
     self.context = context
     types = Array(repeating: nil, count: program.slotCount)
     known = Array(repeating: nil, count: program.slotCount)
     places = Array(repeating: .runtime, count: program.slotCount)
     lastUse = Array(repeating: -1, count: program.slotCount)
     root = Array(0..<program.slotCount)
-    for (slot, type) in zip(program.inputSlots, inputTypes) { types[slot] = type }
+    for (slot, type) in zip(program.inputSlots, key.types) { types[slot] = type }
     for (slot, tensor) in program.constants { setKnown(slot, tensor) }
   }
 
@@ -135,33 +137,38 @@ struct Planner {
   }
 
   private mutating func layOut(_ outcomes: [Outcome]) throws(StackLensError) -> Plan {
-    var steps: [Plan.Step] = []
+    var steps: [Plan.Step?] = []
     var expiring: [Int: [Int]] = [:]  // step -> arena slots to release after it
     var outputRoots: Set<Int> = []
     for slot in program.outputSlots { outputRoots.insert(root[slot]) }
     var freshByteCount = 0
     for (index, outcome) in outcomes.enumerated() {
       let step = program.steps[index]
-      var prepared: PreparedKernel?
-      var spare: [(output: Int, offset: Int, type: TensorType)] = []
+      var action = Plan.Step.Action.deferred
+      var operands = Plan.Operands()
+      var spares: [(offset: Int, byteCount: Int)] = []
       var scratch = (offset: 0, size: 0)
       switch outcome {
-      case .folded: continue
+      case .folded:
+        steps.append(nil)
+        continue
       case .view:
         // A view of a value that only exists while running is made while running.
-        if case .runtime = places[root[step.outputs[0]]] {
-          places[step.outputs[0]] = .runtime
-        } else if case .fresh = places[root[step.outputs[0]]] {
-          places[step.outputs[0]] = .runtime
-        } else {
+        let output = step.outputs[0]
+        guard case .alias(_, let shape) = places[output], places[root[output]].isChanging else {
+          steps.append(nil)
           continue
         }
+        places[output] = .runtime
+        action = .view(shape)
       case .deferred: break
       case .kernel(let kernel, let outputTypes):
-        prepared = kernel
+        action = .kernel(kernel)
+        operands.inputs = step.inputs.map { $0 < 0 ? .absent : .slot($0) }
         for (output, type) in outputTypes.enumerated() {
           let slot = output < step.outputs.count ? step.outputs[output] : -1
           let byteCount = type.shape.count * type.elementType.byteSize
+          if slot >= 0 { operands.outputs.append(.slot(slot)) }
           if slot >= 0, outputRoots.contains(slot) || type.elementType == .string {
             places[slot] = .fresh(type)
             freshByteCount += byteCount
@@ -180,7 +187,8 @@ struct Planner {
             places[slot] = .arena(offset: offset, type)
             expiring[lastUse[slot], default: []].append(slot)
           } else {
-            spare.append((output, offset, type))
+            operands.outputs.append(.spare(offset: offset, type))
+            spares.append((offset, byteCount))
           }
         }
         scratch.size = kernel.scratchByteCount
@@ -189,10 +197,7 @@ struct Planner {
         }
       }
       if scratch.size > 0 { layout.release(offset: scratch.offset, size: scratch.size) }
-      for entry in spare {
-        layout.release(
-          offset: entry.offset, size: entry.type.shape.count * entry.type.elementType.byteSize)
-      }
+      for spare in spares { layout.release(offset: spare.offset, size: spare.byteCount) }
       for slot in expiring[index] ?? [] {
         if case .arena(let offset, let type) = places[slot] {
           layout.release(offset: offset, size: type.shape.count * type.elementType.byteSize)
@@ -200,10 +205,20 @@ struct Planner {
       }
       steps.append(
         Plan.Step(
-          index: index, prepared: prepared, scratchOffset: scratch.offset, spare: spare,
-          releases: runtimeSlotsEnding(at: index)))
+          action: action, scratchOffset: scratch.offset, releases: runtimeSlotsEnding(at: index),
+          operands: operands, changingInputs: changing(operands.inputs),
+          changingOutputs: changing(operands.outputs)))
     }
-    return Plan(places: places, steps: steps, arenaByteCount: layout.byteCount)
+    return Plan(
+      key: key, places: places, steps: steps, arenaByteCount: layout.byteCount)
+  }
+
+  /// The operands that are other tensors in each run.
+  private func changing(_ operands: [Plan.Operands.Operand]) -> [Plan.Step.Changing] {
+    operands.enumerated().compactMap { (index, operand) in
+      guard case .slot(let slot) = operand, places[slot].isChanging else { return nil }
+      return Plan.Step.Changing(index: index, slot: slot)
+    }
   }
 
   /// Run-time values that step `index` reads or makes last.

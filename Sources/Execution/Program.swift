@@ -6,7 +6,8 @@ import Tensors
 /// A graph with names resolved to slots: what plans are made from. Subgraphs are programs of their
 /// own whose captured outer values are extra inputs.
 final class Program: Sendable {
-  struct Step: Sendable {
+  /// A class: who walks the steps copies none of them.
+  final class Step: Sendable {
     let node: Node
     let definition: OperatorDefinition
     /// Slot of each input, -1 where it is left out.
@@ -14,6 +15,17 @@ final class Program: Sendable {
     /// Slot of each output, -1 where it is left out.
     let outputs: [Int]
     let subgraphs: [Subgraph]
+
+    init(
+      node: Node, definition: OperatorDefinition, inputs: [Int], outputs: [Int],
+      subgraphs: [Subgraph]
+    ) {
+      self.node = node
+      self.definition = definition
+      self.inputs = inputs
+      self.outputs = outputs
+      self.subgraphs = subgraphs
+    }
   }
 
   struct Subgraph: Sendable {
@@ -133,6 +145,14 @@ final class Program: Sendable {
 struct PlanKey: Hashable, Sendable {
   let types: [TensorType?]
   let threadCount: Int
+
+  init(_ inputs: [Value], threadCount: Int) {
+    types = inputs.map { value in
+      guard case .tensor(let tensor) = value else { return nil }
+      return TensorType(tensor)
+    }
+    self.threadCount = threadCount
+  }
 }
 
 /// The plans of one program, the oldest leaving first.
@@ -140,13 +160,22 @@ struct PlanCache {
   static let capacity = 64
   private var plans: [PlanKey: Plan] = [:]
   private var order: [PlanKey] = []
+  /// The plan that was asked for last: runs tend to repeat.
+  private var last: Plan?
 
-  subscript(_ key: PlanKey) -> Plan? { plans[key] }
+  /// The plan for inputs of these types.
+  mutating func plan(for inputs: [Value], threadCount: Int) -> Plan? {
+    if let last, last.fits(inputs, threadCount: threadCount) { return last }
+    let found = plans[PlanKey(inputs, threadCount: threadCount)]
+    if let found { last = found }
+    return found
+  }
 
-  mutating func insert(_ plan: Plan, for key: PlanKey) {
-    guard plans[key] == nil else { return }
-    plans[key] = plan
-    order.append(key)
+  mutating func insert(_ plan: Plan) {
+    last = plan
+    guard plans[plan.key] == nil else { return }
+    plans[plan.key] = plan
+    order.append(plan.key)
     if order.count > Self.capacity { plans[order.removeFirst()] = nil }
   }
 }

@@ -29,19 +29,13 @@ extension Program {
   func run(
     _ inputs: [Value], _ context: RunContext, into targets: [Tensor?] = []
   ) throws(StackLensError) -> [Value] {
-    let types = inputs.map { value -> TensorType? in
-      guard case .tensor(let tensor) = value else { return nil }
-      return TensorType(tensor)
+    let plan = try plan(for: inputs, context.execution)
+    let frame = try context.execution.arenas.take(for: plan)
+    for (index, target) in targets.prefix(outputSlots.count).enumerated() {
+      if let target { frame.setTarget(outputSlots[index], target) }
     }
-    let key = PlanKey(types: types, threadCount: context.execution.parallel.threadCount)
-    let plan = try plan(for: key, context.execution)
-    let arena = try context.execution.arenas.take(plan.arenaByteCount)
-    defer { context.execution.arenas.giveBack(arena) }
-    let frame = try Frame(plan, arena: arena)
-    for (slot, target) in zip(outputSlots, targets) where target != nil {
-      frame.targets[slot] = target
-    }
-    let outputs = try execute(plan, frame, inputs, context)
+    let outputs = try execute(frame, inputs, context)
+    context.execution.arenas.giveBack(frame)
     return targets.isEmpty ? outputs : try filled(targets, from: outputs)
   }
 
@@ -66,75 +60,92 @@ extension Program {
   }
 
   private func plan(
-    for key: PlanKey, _ context: ExecutionContext
+    for inputs: [Value], _ context: ExecutionContext
   ) throws(StackLensError) -> Plan {
-    if let plan = plans.withLock({ $0[key] }) { return plan }
-    var planner = Planner(program: self, inputTypes: key.types, context: context)
+    let threadCount = context.parallel.threadCount
+    if let plan = plans.withLock({ $0.plan(for: inputs, threadCount: threadCount) }) { return plan }
+    let key = PlanKey(inputs, threadCount: threadCount)
+    var planner = Planner(program: self, key: key, context: context)
     let plan = try planner.plan()
-    plans.withLock { $0.insert(plan, for: key) }
+    plans.withLock { $0.insert(plan) }
     return plan
   }
 
   private func execute(
-    _ plan: Plan, _ frame: Frame, _ inputs: [Value], _ context: RunContext
+    _ frame: Frame, _ inputs: [Value], _ context: RunContext
   ) throws(StackLensError) -> [Value] {
+    let plan = frame.plan
     for (slot, value) in zip(inputSlots, inputs) { frame.values[slot] = value }
-    for planned in plan.steps {
-      let step = steps[planned.index]
+    for index in plan.steps.indices {
+      guard let planned = plan.steps[index] else { continue }
       if let cancellation = context.cancellation { try cancellation.check() }
       let start = context.profiler == nil ? 0 : monotonicNanoseconds()
       do throws(StackLensError) {
-        if let prepared = planned.prepared {
-          try run(step, planned, prepared, plan, frame, context)
-        } else {
-          try runDeferred(step, frame, context)
+        switch planned.action {
+        case .kernel(let kernel): try run(index, planned, kernel, frame, context)
+        case .view(let shape): try view(steps[index], shape, frame)
+        case .deferred: try runDeferred(steps[index], frame, context)
         }
       } catch {
-        throw error.status == .cancelled ? error : error.within(step.node.label)
+        throw error.status == .cancelled ? error : error.within(steps[index].node.label)
       }
-      context.profiler?.record(step.node, from: start)
+      context.profiler?.record(steps[index].node, from: start)
       for slot in planned.releases { frame.values[slot] = nil }
     }
     var outputs: [Value] = []
+    outputs.reserveCapacity(outputSlots.count)
     for (slot, name) in zip(outputSlots, outputNames) {
       guard let value = frame.values[slot] else {
         throw .internalError("output '\(name)' was not computed")
       }
-      outputs.append(try value.detached { plan.owns($0) || $0.storage === frame.arena })
+      if case .fresh = plan.places[slot] {
+        outputs.append(value)
+      } else {
+        outputs.append(try value.detached { plan.owns($0) || $0.storage === frame.arena })
+      }
     }
     return outputs
   }
 
+  /// A step whose kernel is known. What belongs to this run alone is put among the kernel's tensors
+  /// and taken away again.
   private func run(
-    _ step: Step, _ planned: Plan.Step, _ prepared: PreparedKernel, _ plan: Plan, _ frame: Frame,
+    _ index: Int, _ planned: Plan.Step, _ kernel: PreparedKernel, _ frame: Frame,
     _ context: RunContext
   ) throws(StackLensError) {
-    var inputs: [Tensor?] = []
-    inputs.reserveCapacity(step.inputs.count)
-    for slot in step.inputs { inputs.append(try tensor(slot, frame)) }
-    var outputs: [Tensor] = []
-    outputs.reserveCapacity(step.outputs.count)
-    var spare = planned.spare.makeIterator()
-    for slot in step.outputs {
-      guard slot >= 0 else {
-        if let entry = spare.next() {
-          outputs.append(try frame.spare(at: entry.offset, entry.type))
-        }
-        continue
-      }
-      if case .fresh(let type) = plan.places[slot] {
-        let fresh = try frame.fresh(slot, type)
-        frame.values[slot] = .tensor(fresh)
-        outputs.append(fresh)
-      } else if let tensor = try tensor(slot, frame) {
-        outputs.append(tensor)
-      }
+    for input in planned.changingInputs {
+      frame.calls[index].inputs[input.index] = try tensor(input.slot, frame)
     }
-    while let entry = spare.next() { outputs.append(try frame.spare(at: entry.offset, entry.type)) }
-    try prepared.body(
+    for output in planned.changingOutputs {
+      guard case .fresh(let type) = frame.plan.places[output.slot] else { continue }
+      let fresh = try frame.fresh(output.slot, type)
+      frame.values[output.slot] = .tensor(fresh)
+      frame.calls[index].outputs[output.index] = fresh
+    }
+    try call(index, planned, kernel, frame, context)
+    for input in planned.changingInputs { frame.calls[index].inputs[input.index] = nil }
+    for output in planned.changingOutputs { frame.empty(output: output.index, ofStep: index) }
+  }
+
+  private func call(
+    _ index: Int, _ planned: Plan.Step, _ kernel: PreparedKernel, _ frame: Frame,
+    _ context: RunContext
+  ) throws(StackLensError) {
+    let call = frame.calls[index]
+    try kernel.body(
       Invocation(
-        inputs: inputs, outputs: outputs, scratch: frame.arena.base + planned.scratchOffset,
-        parallel: context.execution.parallel))
+        inputs: call.inputs, outputs: call.outputs,
+        scratch: frame.arena.base + planned.scratchOffset, parallel: context.execution.parallel))
+  }
+
+  /// A view of a value that only exists while running.
+  private func view(
+    _ step: Step, _ shape: Shape, _ frame: Frame
+  ) throws(StackLensError) {
+    guard let source = try tensor(step.inputs[0], frame) else {
+      throw .internalError("a view of nothing")
+    }
+    frame.values[step.outputs[0]] = .tensor(try source.reshaped(to: shape))
   }
 
   private func tensor(_ slot: Int, _ frame: Frame) throws(StackLensError) -> Tensor? {

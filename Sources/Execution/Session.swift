@@ -20,6 +20,8 @@ public final class Session: Sendable {
   /// Programs in which some defaults are inputs, by those names.
   private let variants = Mutex<[Set<String>: Program]>([:])
   private static let variantLimit = 8
+  /// Whether the program takes the inputs in the order in which the model declares them.
+  private let takesInOrder: Bool
   /// Inputs that can be checked without their names, in the order of the program's.
   private let fixedInputs: FixedInputs?
 
@@ -44,7 +46,8 @@ public final class Session: Sendable {
       .info, "compiled '\(graph.name)': \(model.graph.nodes.count) nodes to \(graph.nodes.count)")
     program = try Program(graph: graph)
     program.keepConstants(in: context.packs)
-    fixedInputs = program.inputNames == inputs.map(\.name) ? FixedInputs(inputs) : nil
+    takesInOrder = program.inputNames == inputs.map(\.name)
+    fixedInputs = takesInOrder ? FixedInputs(inputs) : nil
     self.graph = graph
   }
 
@@ -121,7 +124,7 @@ public final class Session: Sendable {
     inOrder values: [Value], into targets: [Tensor?]
   ) throws(StackLensError) -> [Value] {
     guard defaults.isEmpty, values.count == inputs.count, targets.count == outputs.count,
-      program.inputNames == inputs.map(\.name)
+      takesInOrder
     else {
       throw .internalError("\(values.count) values and \(targets.count) targets do not fit")
     }
