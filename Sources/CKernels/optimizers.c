@@ -59,3 +59,5 @@ void slk_lerp_f32(float weight, const float *x, float *y, size_t n) {
 void slk_norm_sums_f32(const float *x, size_t n, double sums[2]) {
   SLK_DISPATCH(norm_sums, x, n, sums);
 }
+
+double slk_square_sum_f32(const float *x, size_t n) { return SLK_DISPATCH(square_sum, x, n); }

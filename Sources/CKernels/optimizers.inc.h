@@ -210,6 +210,18 @@ static void SLK_NAME(norm_sums)(const float *x, size_t n, double sums[2]) {
   sums[1] = SLK_NAME(wide_sum)(squares[0] + squares[1]);
 }
 
+/// Four chains: one alone would wait for its sums.
+static double SLK_NAME(square_sum)(const float *x, size_t n) {
+  vd sums[4] = {(vd)0.0, (vd)0.0, (vd)0.0, (vd)0.0};
+  size_t at = 0;
+  for (; at + 2 * SLK_WIDTH <= n; at += 2 * SLK_WIDTH) {
+    SLK_NAME(add_squares)(sums, v_load(x + at));
+    SLK_NAME(add_squares)(sums + 2, v_load(x + at + SLK_WIDTH));
+  }
+  for (; at < n; at += SLK_WIDTH) SLK_NAME(add_squares)(sums, v_load_n(x + at, n - at));
+  return SLK_NAME(wide_sum)((sums[0] + sums[1]) + (sums[2] + sums[3]));
+}
+
 // Layerwise rates -----------------------------------------------------------------------------
 
 SLK_INLINE vf SLK_NAME(lamb_direction)(const slk_adam_step *step, float decay, vf w, vf m, vf v) {

@@ -42,6 +42,7 @@
 #define v_exp SLK_NAME(v_exp)
 #define v_expm1 SLK_NAME(v_expm1)
 #define v_log SLK_NAME(v_log)
+#define v_log_of SLK_NAME(v_log_of)
 #define v_log1p_unit SLK_NAME(v_log1p_unit)
 #define v_tanh SLK_NAME(v_tanh)
 #define v_sigmoid SLK_NAME(v_sigmoid)

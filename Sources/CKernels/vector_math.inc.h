@@ -28,14 +28,8 @@ SLK_INLINE vf v_expm1(vf x) {
   return v_abs(x) < 0.34f ? v_fma(p, x * x, x) : v_exp(x) - 1.0f;
 }
 
-/// Natural logarithm; -infinity at 0, NaN below.
-SLK_INLINE vf v_log(vf x) {
-  vi tiny = x < 1.17549435e-38f;
-  vf scaled = tiny ? x * 8388608.0f : x;
-  // x = 2^e m with m in [sqrt(1/2), sqrt(2)).
-  vi bits = (vi)scaled - (vi)0x3f3504f3;
-  vf e = __builtin_convertvector(bits >> 23, vf) - (tiny ? (vf)23.0f : (vf)0.0f);
-  vf f = (vf)((bits & (vi)0x007fffff) + (vi)0x3f3504f3) - 1.0f;
+/// log(2^e (1 + f)) for 1 + f in [sqrt(1/2), sqrt(2)).
+SLK_INLINE vf v_log_of(vf e, vf f) {
   // log(1 + f) = f - f^2 / 2 + f^3 P(f).
   vf p = v_fma(v_set(6.746601324e-02f), f, v_set(-1.167564130e-01f));
   p = v_fma(p, f, v_set(1.188817460e-01f));
@@ -48,7 +42,18 @@ SLK_INLINE vf v_log(vf x) {
   vf f2 = f * f;
   vf low = v_fma(p, f2 * f, e * -2.12194440e-4f);
   low = v_fma(v_set(-0.5f), f2, low);
-  vf y = v_fma(e, v_set(0.693359375f), f + low);
+  return v_fma(e, v_set(0.693359375f), f + low);
+}
+
+/// Natural logarithm; -infinity at 0, NaN below.
+SLK_INLINE vf v_log(vf x) {
+  vi tiny = x < 1.17549435e-38f;
+  vf scaled = tiny ? x * 8388608.0f : x;
+  // x = 2^e (1 + f).
+  vi bits = (vi)scaled - (vi)0x3f3504f3;
+  vf e = __builtin_convertvector(bits >> 23, vf) - (tiny ? (vf)23.0f : (vf)0.0f);
+  vf f = (vf)((bits & (vi)0x007fffff) + (vi)0x3f3504f3) - 1.0f;
+  vf y = v_log_of(e, f);
   vf infinity = (vf)INFINITY;
   y = x < infinity ? y : x;
   y = x == 0.0f ? -infinity : y;

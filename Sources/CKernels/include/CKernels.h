@@ -19,6 +19,7 @@
 #include "slk_gemm_nbits.h"
 #include "slk_gradients.h"
 #include "slk_move.h"
+#include "slk_noise.h"
 #include "slk_optimizers.h"
 #include "slk_pooling.h"
 #include "slk_quantise.h"

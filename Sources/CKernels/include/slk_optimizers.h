@@ -73,5 +73,7 @@ void slk_lerp_f32(float weight, const float *x, float *y, size_t n);
 
 /// sums[0] = sum of |x|, sums[1] = sum of x^2, both in double precision.
 void slk_norm_sums_f32(const float *x, size_t n, double sums[2]);
+/// The sum of x^2 in double precision.
+double slk_square_sum_f32(const float *x, size_t n);
 
 #endif

@@ -19,9 +19,10 @@ extension OperatorDefinition {
         guard try preparation.input(0).elementType == .float32 else { return nil }
         let slope = try ActivationSlope(preparation)
         let (code, alpha) = (Int32(slope.code.rawValue), Float(slope.alpha))
+        let grain = slope.function.isCheap ? cheapGrain : costlyGrain
         return PreparedKernel { (run) throws(StackLensError) in
           let (g, v, y) = (try run.input(0).floats, try run.input(1).floats, run.outputs[0].floats)
-          run.parallel.ranges(run.outputs[0].count, grain: cheapGrain) { range in
+          run.parallel.ranges(run.outputs[0].count, grain: grain) { range in
             let start = range.lowerBound
             slk_unary_gradient_f32(code, g + start, v + start, y + start, range.count, alpha)
           }
@@ -66,6 +67,14 @@ struct ActivationSlope: Sendable {
     case softplus = "Softplus"
     case hardSwish = "HardSwish"
     case mish = "Mish"
+
+    /// Whether the derivative takes a few operations only.
+    var isCheap: Bool {
+      switch self {
+      case .relu, .leakyRelu, .elu, .sigmoid, .tanh, .hardSwish: true
+      case .gelu, .geluTanh, .swish, .softplus, .mish: false
+      }
+    }
 
     /// Whether the derivative is read off the value f(x), else off x.
     var readsOutput: Bool {

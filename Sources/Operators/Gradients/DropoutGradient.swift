@@ -1,4 +1,5 @@
 import Base
+import CKernels
 import Graphs
 import Tensors
 
@@ -38,12 +39,21 @@ extension OperatorDefinition {
       return [type]
     },
     execution: .kernels([
-      Kernel("direct") { (preparation) throws(StackLensError) in
+      Kernel("vector") { (preparation) throws(StackLensError) in
         guard try preparation.input(0).elementType == .float32 else { return nil }
-        return try dropout(Float.self, preparation)
+        return try dropout(Float.self, preparation) { (start, limit, scale, range, x, y) in
+          let first = range.lowerBound
+          slk_seeded_dropout_f32(
+            start, UInt64(first), limit, scale, x + first, y + first, range.count)
+        }
       },
       .reference { (preparation) throws(StackLensError) in
-        try dropout(Double.self, preparation)
+        try dropout(Double.self, preparation) { (start, limit, scale, range, x, y) in
+          for i in range {
+            let bits = scrambled(start &+ UInt64(i)) >> 32
+            y[i] = bits < limit ? 0 : x[i] * scale
+          }
+        }
       },
     ]),
     gradient: GradientRule(inputs: 1) { (scope) throws(StackLensError) in
@@ -67,7 +77,12 @@ extension OperatorDefinition {
   }
 
   private static func dropout<T: RealElement & BinaryFloatingPoint>(
-    _: T.Type, _ preparation: Preparation
+    _: T.Type, _ preparation: Preparation,
+    _ drop:
+      @escaping @Sendable (
+        _ start: UInt64, _ limit: UInt64, _ scale: T, Range<Int>, UnsafePointer<T>,
+        UnsafeMutablePointer<T>
+      ) -> Void
   ) throws(StackLensError) -> PreparedKernel {
     let count = preparation.outputs[0].shape.count
     let salt = UInt64(bitPattern: Int64(try preparation.int("salt")))
@@ -82,10 +97,7 @@ extension OperatorDefinition {
       let limit = UInt64(ratio * 4_294_967_296)
       let scale = T(1 / (1 - ratio))
       wide.run.parallel.ranges(count, grain: cheapGrain) { range in
-        for i in range {
-          let bits = scrambled(start &+ UInt64(i)) >> 32
-          y[i] = bits < limit ? 0 : x[i] * scale
-        }
+        drop(start, limit, scale, range, x, y)
       }
     }
   }

@@ -1,4 +1,5 @@
 import Base
+import CKernels
 import Glibc
 import Graphs
 import Tensors
@@ -20,35 +21,56 @@ extension OperatorDefinition {
       return [TensorType(.float32, try context.input(0).shape)]
     },
     execution: .kernels([
+      Kernel("vector") { (preparation) throws(StackLensError) in
+        try noise(preparation, grain: costlyGrain) { (start, isNormal, bounds, range, y) in
+          slk_noise_f32(
+            start, UInt64(range.lowerBound), isNormal, bounds.0, bounds.1, y + range.lowerBound,
+            range.count)
+        }
+      },
       .reference { (preparation) throws(StackLensError) in
-        let salt = UInt64(bitPattern: Int64(try preparation.int("salt")))
-        let isNormal = try preparation.flag("normal")
-        let first = Double(try preparation.float("first"))
-        let second = Double(try preparation.float("second"))
-        return PreparedKernel { (run) throws(StackLensError) in
-          let seed = UInt64(bitPattern: Int64(try run.input(1).integers()[0]))
-          let start = scrambled(seed ^ scrambled(salt))
-          let y = run.outputs[0].base.assumingMemoryBound(to: Float.self)
-          run.parallel.ranges(run.outputs[0].count, grain: cheapGrain / 16) { range in
-            for i in range {
-              let bits = scrambled(start &+ UInt64(i))
-              let uniform = Double(bits >> 11) * 0x1p-53
-              guard isNormal else {
-                y[i] = Float(first + (second - first) * uniform)
-                continue
-              }
-              // Box and Muller, 1958.
-              let angle = 2 * Double.pi * Double(scrambled(bits) >> 11) * 0x1p-53
-              let radius = (-2 * Glibc.log(1 - uniform)).squareRoot()
-              y[i] = Float(first + second * radius * Glibc.cos(angle))
+        try noise(preparation, grain: cheapGrain / 16) { (start, isNormal, bounds, range, y) in
+          let (first, second) = bounds
+          for i in range {
+            let bits = scrambled(start &+ UInt64(i))
+            let uniform = Double(bits >> 11) * 0x1p-53
+            guard isNormal else {
+              y[i] = Float(first + (second - first) * uniform)
+              continue
             }
+            // Box and Muller, 1958.
+            let angle = 2 * Double.pi * Double(scrambled(bits) >> 11) * 0x1p-53
+            let radius = (-2 * Glibc.log(1 - uniform)).squareRoot()
+            y[i] = Float(first + second * radius * Glibc.cos(angle))
           }
         }
-      }
+      },
     ]),
     gradient: .zero,
     samples: [
       Sample([.floats(7, 40), .tensor(seed)], ["salt": .int(3), "first": .float(2)]),
       Sample([.floats(0, 4), .tensor(seed)], ["normal": .int(0)]),
     ])
+
+  /// The operator on top of what fills a range of places.
+  private static func noise(
+    _ preparation: Preparation, grain: Int,
+    _ fill:
+      @escaping @Sendable (
+        _ start: UInt64, _ isNormal: Bool, _ bounds: (Double, Double), Range<Int>,
+        UnsafeMutablePointer<Float>
+      ) -> Void
+  ) throws(StackLensError) -> PreparedKernel {
+    let salt = UInt64(bitPattern: Int64(try preparation.int("salt")))
+    let isNormal = try preparation.flag("normal")
+    let bounds = (Double(try preparation.float("first")), Double(try preparation.float("second")))
+    return PreparedKernel { (run) throws(StackLensError) in
+      let seed = UInt64(bitPattern: Int64(try run.input(1).integers()[0]))
+      let start = scrambled(seed ^ scrambled(salt))
+      let y = run.outputs[0].floats
+      run.parallel.ranges(run.outputs[0].count, grain: grain) { range in
+        fill(start, isNormal, bounds, range, y)
+      }
+    }
+  }
 }

@@ -6,14 +6,14 @@ public enum GlobalNorm {
   /// √Σ g², summed in double precision in one order whatever the number of threads; not finite where
   /// an element is not.
   public static func of(_ buffer: FlatBuffer, parallel: Parallel) -> Double {
-    sums(buffer, 0..<buffer.count, parallel).squares.squareRoot()
+    squares(buffer, 0..<buffer.count, parallel).squareRoot()
   }
 
   /// The same for one parameter.
   public static func of(
     _ buffer: FlatBuffer, _ span: ParameterSpan, parallel: Parallel
   ) -> Double {
-    sums(buffer, span.range, parallel).squares.squareRoot()
+    squares(buffer, span.range, parallel).squareRoot()
   }
 
   /// The factor that shortens a length to `limit`: min(1, limit / (norm + 10⁻⁶)) (Pascanu, Mikolov,
@@ -22,26 +22,38 @@ public enum GlobalNorm {
     Float(min(1, limit / (norm + 1e-6)))
   }
 
+  private static func squares(
+    _ buffer: FlatBuffer, _ range: Range<Int>, _ parallel: Parallel
+  ) -> Double {
+    sums(range, 1, parallel) { (chunk, sum) in
+      sum[0] = slk_square_sum_f32(buffer.values + chunk.lowerBound, chunk.count)
+    }[0]
+  }
+
   /// Σ|x| and Σ x² of a part of a buffer.
   static func sums(
     _ buffer: FlatBuffer, _ range: Range<Int>, _ parallel: Parallel
   ) -> (absolute: Double, squares: Double) {
+    let totals = sums(range, 2, parallel) { (chunk, sums) in
+      slk_norm_sums_f32(buffer.values + chunk.lowerBound, chunk.count, sums)
+    }
+    return (totals[0], totals[1])
+  }
+
+  /// Sums over the chunks of a range, `width` of them, in the order of the chunks.
+  private static func sums(
+    _ range: Range<Int>, _ width: Int, _ parallel: Parallel,
+    _ add: (Range<Int>, UnsafeMutablePointer<Double>) -> Void
+  ) -> SIMD2<Double> {
     let chunks = FlatChunks(range)
-    let values = buffer.values
-    return withUnsafeTemporaryAllocation(of: Double.self, capacity: 2 * max(chunks.count, 1)) {
-      sums in
-      let base = sums.baseAddress
-      parallel.forEach(chunks.count) { index in
-        guard let base else { return }
-        slk_norm_sums_f32(
-          values + chunks[index].lowerBound, chunks[index].count, base + 2 * index)
-      }
-      var total = (absolute: 0.0, squares: 0.0)
-      for index in 0..<chunks.count {
-        total.absolute += sums[2 * index]
-        total.squares += sums[2 * index + 1]
-      }
-      return total
+    return withUnsafeTemporaryAllocation(
+      of: Double.self, capacity: width * max(chunks.count, 1)
+    ) { sums in
+      var totals = SIMD2<Double>()
+      guard let base = sums.baseAddress else { return totals }
+      parallel.forEach(chunks.count) { add(chunks[$0], base + width * $0) }
+      for index in 0..<width * chunks.count { totals[index % width] += sums[index] }
+      return totals
     }
   }
 }
