@@ -24,6 +24,8 @@ public final class Trainer: @unchecked Sendable {  // every entry goes through `
   var progress = Progress()
   private(set) var weights: Weights
   private(set) var gradients: FlatBuffer
+  /// Where a step writes its outputs: gradients into their buffer, the rest where it likes.
+  private var destinations: [Tensor?] = []
   private(set) var accumulated: FlatBuffer?
   private(set) var states: [FlatBuffer] = []
   private(set) var average: FlatBuffer?
@@ -90,6 +92,7 @@ public final class Trainer: @unchecked Sendable {  // every entry goes through `
   private func makeRoom() throws(StackLensError) {
     let space = weights.space
     gradients = try FlatBuffer(space)
+    destinations = [nil] + space.spans.map(gradients.tensor) + weights.statistics.map { _ in nil }
     groups = options.optimizer.groups(of: space.spans)
     states = try options.optimizer.makeStates(space)
     if options.accumulation > 1 { accumulated = try FlatBuffer(space) }
@@ -211,13 +214,10 @@ public final class Trainer: @unchecked Sendable {  // every entry goes through `
     _ batch: Batch, at place: (epoch: Int, batch: Int, count: Int?)
   ) throws(StackLensError) -> StepOutcome {
     let program = try trainingProgram(batch)
-    var targets: [Tensor?] = [nil]
-    for span in weights.space.spans { targets.append(gradients.tensor(span)) }
-    for _ in weights.statistics { targets.append(nil) }
     let seed = Int64(truncatingIfNeeded: options.seed &* 0x9e37_79b9 &+ UInt64(progress.batches))
     let outputs: [Value]
     do throws(StackLensError) {
-      outputs = try program.run(batch, seed: seed, weights.tensors, into: targets)
+      outputs = try program.run(batch, seed: seed, weights.tensors, into: destinations)
     } catch { throw error.within("training step \(progress.step + 1)") }
     let loss = Double(try outputs[0].tensor().elements(as: Float.self).first ?? .nan)
     let norm = loss.isFinite ? GlobalNorm.of(gradients, parallel: parallel) : .nan

@@ -7,24 +7,23 @@ final class Weights {
   let space: ParameterSpace
   let values: FlatBuffer
   /// Running statistics by name.
-  private(set) var statistics: [(name: String, tensor: Tensor)]
+  let statistics: [(name: String, tensor: Tensor)]
+  /// Parameters, then statistics, as the graphs take them.
+  let tensors: [Tensor]
 
   /// Copies of what the model has.
   init(_ parameters: [Initializer], statistics: [Initializer]) throws(StackLensError) {
     space = try ParameterSpace(parameters.map { ($0.name, $0.tensor.shape) })
     values = try FlatBuffer(space)
-    self.statistics = []
     for (span, parameter) in zip(space.spans, parameters) {
       values.tensor(span).base.copyMemory(
         from: parameter.tensor.base, byteCount: parameter.tensor.byteCount)
     }
-    for statistic in statistics {
-      self.statistics.append((statistic.name, try statistic.tensor.copied()))
-    }
+    var copies: [(name: String, tensor: Tensor)] = []
+    for statistic in statistics { copies.append((statistic.name, try statistic.tensor.copied())) }
+    self.statistics = copies
+    tensors = space.spans.map(values.tensor) + copies.map(\.tensor)
   }
-
-  /// Parameters, then statistics, as the graphs take them.
-  var tensors: [Tensor] { space.spans.map { values.tensor($0) } + statistics.map(\.tensor) }
 
   /// Takes the statistics that a step computed.
   func update(statistics next: [Tensor]) {

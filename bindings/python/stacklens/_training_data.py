@@ -6,6 +6,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ctypes import byref, c_char_p, c_void_p
+from functools import cache
 from typing import Any, Optional, Union
 
 import numpy as np
@@ -30,11 +31,8 @@ class Schema:
     def __init__(self, inputs: Sequence[ValueInfo], targets: Sequence[str]) -> None:
         self.inputs = {info.name: info for info in inputs}
         self.targets = list(targets)
-
-    @property
-    def names(self) -> list[str]:
-        """Names of all parts of a batch."""
-        return [*self.inputs, *(name for name in self.targets if name not in self.inputs)]
+        # Names of all parts of a batch.
+        self.names = list(dict.fromkeys([*self.inputs, *self.targets]))
 
     def named(self, x: Any, y: Any = None) -> dict[str, Union[Tensor, np.ndarray]]:
         """Arrays by the names of the parts that they are."""
@@ -79,7 +77,7 @@ class Schema:
         converted; for targets, integers become int64 and floats float32."""
         info = self.inputs.get(name)
         array = shared(value, name)
-        dtype = array.dtype if isinstance(array, Tensor) else array.dtype.name
+        dtype = array.dtype if isinstance(array, Tensor) else _name_of(array.dtype)
         wanted = info.dtype if info is not None else _target_type(dtype)
         if wanted is None or dtype == wanted:
             return array
@@ -87,6 +85,12 @@ class Schema:
         if source.dtype.kind in "iuf" and wanted in _NUMBERS and _loses_nothing(source, wanted):
             return source.astype(wanted)
         return array
+
+
+@cache
+def _name_of(dtype: np.dtype[Any]) -> str:
+    """Which numpy puts together anew each time that it is asked."""
+    return str(dtype.name)
 
 
 _NUMBERS = {"float32", "float64", "float16", "int64", "int32", "int16", "int8", "uint8"}
