@@ -72,4 +72,4 @@ struct BroadcastLoop: Sendable {
 /// Elements that one thread should at least have before another is worth waking, for cheap
 /// arithmetic and for functions such as exp.
 let cheapGrain = 1 << 15
-let costlyGrain = 1 << 12
+let costlyGrain = 1 << 11

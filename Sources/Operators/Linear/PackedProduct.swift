@@ -72,6 +72,8 @@ struct PackedProduct: Sendable {
   private let aRoom: Int
   private let bRoom: Int
   private let aSlotCount: Int
+  /// Parts of a swapped product that have work space.
+  private let roomParts: Int
   private let slotBytes: Int
 
   /// Rows of A with which B is read where it lies.
@@ -128,10 +130,10 @@ struct PackedProduct: Sendable {
     guard !overflow else { throw .outOfMemory("a packed matrix is too large") }
     bRoom = try plan.reserve(bytes, of: UInt8.self)
     aSlotCount = mode == .slots ? slotCount : 1
+    roomParts = max(1, threadCount) * 4
     var aFloats = 0
     if mode == .swapped {
-      let parts = max(1, threadCount) * 2
-      aFloats = try Shape([parts, slk_gemm_f32_swapped_room(m)]).count
+      aFloats = try Shape([roomParts, slk_gemm_f32_swapped_room(m)]).count
     } else if left == .copied || left.isPacked, !isEmpty {
       aFloats = try Shape([aSlotCount, Self.tiled(m), terms + terms % 2]).count
       if left.isHalf { aFloats = (aFloats + 1) / 2 }
@@ -212,6 +214,8 @@ struct PackedProduct: Sendable {
     let rowParts: Int
     let panelParts: Int
     let panels: Int
+    /// Elements of a B that stays in the second-level cache of every thread.
+    private static let sharedFactor = 1 << 16
 
     init(_ m: Int, _ n: Int, _ terms: Int, _ threads: Int) {
       panels = slk_gemm_f32_panel_count(n)
@@ -220,14 +224,23 @@ struct PackedProduct: Sendable {
       let beside = (7 << 15) / max(1, terms) - slk_gemm_f32_panel_columns()
       let cached = max(2 * tile, min((1 << 17) / max(1, terms), beside) / tile * tile)
       var rowParts = (m + cached - 1) / cached
-      let wanted = threads == 1 ? 1 : threads * 2
-      panelParts = min(panels, max(1, (wanted + rowParts - 1) / rowParts))
       let tiles = (m + tile - 1) / tile
+      let wanted = Self.parts(Double(m) * Double(n) * Double(terms), threads)
+      if rowParts < wanted, tiles >= 4 * wanted, terms * n <= Self.sharedFactor {
+        // Tiles share out more evenly than panels, and every thread can have all of B at hand.
+        rowParts = wanted
+      }
+      panelParts = min(panels, max(1, (wanted + rowParts - 1) / rowParts))
       if rowParts * panelParts < wanted { rowParts = min(tiles, wanted) }
       // As many parts for each thread: the last one would leave the others idle.
       while rowParts * panelParts % threads != 0, rowParts < tiles { rowParts += 1 }
       chunk = ((m + rowParts - 1) / rowParts + tile - 1) / tile * tile
       self.rowParts = (m + chunk - 1) / chunk
+    }
+
+    /// Parts that threads share out evenly without spending their time on taking them.
+    static func parts(_ work: Double, _ threads: Int) -> Int {
+      threads == 1 ? 1 : threads * (work < Double(threads) * 262_144 ? 2 : 4)
     }
 
     func rows(_ part: Int, of m: Int) -> Range<Int> {
@@ -367,13 +380,20 @@ struct PackedProduct: Sendable {
     let (m, n, k) = (product.m, product.n, product.k)
     let panels = slk_gemm_f32_panel_count(n)
     let parallel = workers(parallel, k)
-    let parts = min(panels, parallel.threadCount == 1 ? 1 : parallel.threadCount * 2)
+    let threads = parallel.threadCount
+    let tile = slk_gemm_tile_rows()
+    // Few panels do not share out evenly: then there are parts of them with some of the rows each.
+    let rowParts = threads > 1 && panels < 8 * threads && m > tile ? 2 : 1
+    let chunk = ((m + rowParts - 1) / rowParts + tile - 1) / tile * tile
+    let panelParts = threads == 1 ? 1 : rowParts > 1 ? panels : min(panels, 2 * threads)
     var native = epilogue.native(fromRow: batch * m)
     withUnsafePointer(to: &native) { epilogue in
-      parallel.forEach(parts) { part in
+      parallel.forEach(rowParts * panelParts) { part in
+        // Parts of one panel follow one another: it is in a cache nearby then.
+        let (panel, row) = (part / rowParts, part % rowParts * chunk)
         slk_gemm_f32_loose(
-          k, n, a, product.aRow, b, product.bRow, c + batch * m * n, n, epilogue, 0, m,
-          panels * part / parts, panels * (part + 1) / parts)
+          k, n, a, product.aRow, b, product.bRow, c + batch * m * n, n, epilogue, row,
+          min(m, row + chunk), panels * panel / panelParts, panels * (panel + 1) / panelParts)
       }
     }
   }
@@ -388,7 +408,8 @@ struct PackedProduct: Sendable {
     let parallel = workers(parallel, k)
     let tile = slk_gemm_tile_rows()
     let tiles = (n + tile - 1) / tile
-    let parts = min(tiles, parallel.threadCount == 1 ? 1 : parallel.threadCount * 2)
+    let parts = min(
+      tiles, Cut.parts(Double(m) * Double(n) * Double(k), parallel.threadCount), roomParts)
     let rooms = (scratch + aRoom).assumingMemoryBound(to: Float.self)
     let roomCount = slk_gemm_f32_swapped_room(m)
     for batch in 0..<product.batchCount {
