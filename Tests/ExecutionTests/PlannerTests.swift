@@ -252,6 +252,29 @@ struct PlannerTests {
     #expect(session.idleByteCount == 0)
   }
 
+  /// A frame is used again: nothing of the last run may stay in it.
+  @Test func runsLetGoOfWhatTheyWereGiven() throws {
+    let g = GraphBuilder("held")
+    let x = g.input("x", .float32, [.fixed(2), .fixed(3)])
+    let turned = g.add("Reshape", [x, try g.ints("shape", [3, 2])])
+    g.output(g.matMul(g.add("Exp", [x]), turned), "y")
+    let session = try session(g.graph)
+    var results: [[Float]] = []
+    for value in [Float(1), 2, 1] {
+      let memory = UnsafeMutablePointer<Float>.allocate(capacity: 6)
+      defer { memory.deallocate() }
+      memory.update(repeating: value, count: 6)
+      let isReleased = Mutex(false)
+      let tensor = Tensor(
+        lending: memory, elementType: .float32, shape: try Shape([2, 3]), isReadOnly: true
+      ) { isReleased.withLock { $0 = true } }
+      results.append(try floats(session.run(inOrder: [.tensor(consume tensor)])))
+      #expect(isReleased.withLock { $0 })
+    }
+    #expect(results[0] == results[2])
+    #expect(results[1] != results[0])
+  }
+
   private func events(_ session: Session) throws -> [JSON] {
     let json = try JSON.parse(Array(session.profile().utf8))
     return try #require(json["traceEvents"]?.arrayValue)

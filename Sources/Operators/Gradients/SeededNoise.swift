@@ -49,6 +49,7 @@ extension OperatorDefinition {
     gradient: .zero,
     samples: [
       Sample([.floats(7, 40), .tensor(seed)], ["salt": .int(3), "first": .float(2)]),
+      Sample([.floats(5, 33), .tensor(seed)], ["normal": .int(0), "second": .float(3)]),
       Sample([.floats(0, 4), .tensor(seed)], ["normal": .int(0)]),
     ])
 
