@@ -2,6 +2,7 @@ import Base
 import Graphs
 import Operators
 import Tensors
+import TestSupport
 import Testing
 
 @testable import Training
@@ -127,5 +128,50 @@ struct ControlFlowTests {
     let expected = try losses(
       plain, plain.add(takesFirst ? "Tanh" : "Sigmoid", [plain.matMul(input, w)]))
     for (a, b) in zip(found, expected) { #expect(abs(a - b) < 1e-6 * b) }
+  }
+
+  @Test func loopsWhoseCountTheDataDecides() throws {
+    let (graph, x, _) = try start()
+    let body = Graph(
+      name: "body",
+      inputs: [
+        ValueInfo("i", .tensor(.int64, [])), ValueInfo("go", .tensor(.bool, [])),
+        ValueInfo("h", .tensor(.float32, nil)),
+      ],
+      outputs: [ValueInfo("on", .tensor(.bool, [])), ValueInfo("next", .tensor(.float32, nil))],
+      nodes: round("h", to: "next") + [Node("Identity", inputs: ["go"], outputs: ["on"])])
+    let total = graph.add("ReduceSum", [graph.add("Abs", [x])], ["keepdims": .int(0)])
+    let count = graph.add("Cast", [total], ["to": .int(Int64(ElementType.int64.rawValue))])
+    let y = graph.add("Loop", [count, nil, x], ["body": .graph(body)])
+    let error = failure { _ = try losses(graph, y) }
+    #expect(error?.message.contains("(Loop)") == true, "\(error?.message ?? "")")
+    #expect(error?.message.contains("make its trip count a constant") == true)
+  }
+
+  @Test func sequencesOfKnownItems() throws {
+    let (graph, x, _) = try start()
+    let body = Graph(
+      name: "body", inputs: [ValueInfo("row", .tensor(.float32, nil))],
+      outputs: [ValueInfo("next", .tensor(.float32, nil))], nodes: round("row", to: "next"))
+    func place(_ index: Int64) throws -> Edge { graph.constant(try Tensor(scalar: index)) }
+    let rows = graph.add("SplitToSequence", [x, try place(1)])
+    let mapped = graph.add("SequenceMap", [rows], ["body": .graph(body)])
+    let first = graph.add("SequenceAt", [mapped, try place(-3)])
+    let longer = graph.add("SequenceInsert", [mapped, first, try place(0)])
+    let shorter = graph.add("SequenceErase", [longer])
+    let stacked = graph.add("ConcatFromSequence", [shorter], ["axis": .int(0)])
+    let pair = graph.add("SequenceConstruct", [x, stacked])
+    let both = graph.add(
+      "ConcatFromSequence", [pair], ["axis": .int(0), "new_axis": .int(1)])
+    let lines = graph.add("SplitToSequence", [both], ["keepdims": .int(0)])
+    let last = graph.add("SequenceAt", [lines, try place(1)])
+    let found = try losses(graph, last)
+
+    let (plain, input, w) = try start()
+    let whole = plain.add("Tanh", [plain.matMul(input, w)])
+    let expected = try losses(
+      plain, plain.add("Gather", [whole, try plain.ints("rows", [0, 0, 1])]))
+    for (a, b) in zip(found, expected) { #expect(abs(a - b) < 1e-6 * b) }
+    #expect(found[4] < found[0])
   }
 }

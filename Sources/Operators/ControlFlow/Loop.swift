@@ -69,6 +69,10 @@ extension OperatorDefinition {
       }
       return outputs
     },
+    gradient: .none(
+      "a Loop is differentiated round by round where the number of its rounds is known",
+      instead: "make its trip count a constant and its condition one that stays true, write it as "
+        + "a Scan over a fixed extent, or freeze what lies before it"),
     samples: [
       Sample([.scalarIndex(3), .flag(true), .floats(2)], ["body": .graph(body)], outputs: 2),
       Sample([.scalarIndex(0), .absent, .floats(2)], ["body": .graph(body)], outputs: 2),

@@ -113,6 +113,9 @@ extension OperatorDefinition {
       guard opset >= 9 else { throw .unsupported("Scan needs opset 9, not \(opset)") }
       return [node]
     },
+    gradient: .none(
+      "a Scan is differentiated round by round where the extent that it walks over is known",
+      instead: "give its inputs fixed extents, or freeze what lies before it"),
     samples: [
       Sample(
         [.floats(2), .floats(3, 2)], ["body": .graph(body), "num_scan_inputs": .int(1)],

@@ -3,29 +3,31 @@ import Graphs
 import Tensors
 
 extension Graph {
-  /// The graph with loops whose number of rounds is known written out round by round: what
-  /// differentiation goes back through. A Loop needs a constant count and a condition that stays true, a
-  /// Scan a fixed extent of what it walks over; the others stay as they are.
+  /// The graph with loops whose number of rounds is known written out round by round, and without
+  /// sequences whose items are known: what differentiation goes back through. A Loop needs a constant
+  /// count and a condition that stays true, a Scan a fixed extent of what it walks over; the others
+  /// stay as they are.
   public func unrolled() throws(StackLensError) -> Graph {
     var graph = self
     // Loops inside of bodies come to light level by level.
     for _ in 0..<Self.maximumDepth {
-      guard graph.nodes.contains(where: \.isLoop) else { return graph }
+      guard graph.nodes.contains(where: { $0.isLoop || $0.makesSequence }) else { return graph }
       let unrolling = try Unrolling(of: graph)
-      guard unrolling.isChanged else { return graph }
-      graph = unrolling.graph
+      let listing = try SequenceListing(of: unrolling.graph)
+      guard unrolling.isChanged || listing.isChanged else { return graph }
+      graph = listing.graph
     }
     return graph
   }
 }
 
 /// One level of loops written out.
-private struct Unrolling {
-  var graph: Graph
-  var isChanged = false
+struct Unrolling {
+  private(set) var graph: Graph
+  private(set) var isChanged = false
   private let constants: [String: Tensor]
   /// Nodes that written out loops may have together.
-  private static let nodeLimit = 100_000
+  static let nodeLimit = 100_000
 
   init(of source: Graph) throws(StackLensError) {
     graph = source
@@ -45,7 +47,7 @@ private struct Unrolling {
     }
   }
 
-  private static func constants(of graph: Graph) -> [String: Tensor] {
+  static func constants(of graph: Graph) -> [String: Tensor] {
     var constants: [String: Tensor] = [:]
     for constant in graph.initializers { constants[constant.name] = constant.tensor }
     for input in graph.inputs { constants[input.name] = nil }
@@ -70,24 +72,15 @@ private struct Unrolling {
     guard let plan, plan.rounds > 0, plan.rounds <= Self.nodeLimit / max(1, body.nodes.count)
     else { return false }
     let prefix = node.outputs.first { !$0.isEmpty } ?? node.opType
-    for constant in body.initializers {
-      var copy = constant
-      copy.name = "\(prefix)/\(constant.name)"
-      graph.initializers.append(copy)
-    }
+    graph.initializers += body.constants(under: prefix)
     var states = plan.states
     var stacks = [[String]](
       repeating: [], count: body.outputs.count - plan.firstState - states.count)
     for round in 0..<plan.rounds {
-      var names: [String: String] = [:]
-      for constant in body.initializers { names[constant.name] = "\(prefix)/\(constant.name)" }
-      for inner in body.nodes {
-        for name in inner.outputs where !name.isEmpty { names[name] = "\(prefix)/\(round)/\(name)" }
-      }
       let inputs = try plan.inputs(round, states, &graph, "\(prefix)/\(round)")
-      for (input, value) in zip(body.inputs, inputs) { names[input.name] = value }
-      for inner in body.nodes { graph.nodes.append(inner.renamed(names)) }
-      let results = body.outputs.map { names[$0.name] ?? $0.name }
+      let (nodes, results) = body.written(
+        under: "\(prefix)/\(round)", constants: prefix, inputs: inputs)
+      graph.nodes += nodes
       states = Array(results.dropFirst(plan.firstState).prefix(states.count))
       for (index, name) in results.dropFirst(plan.firstState + states.count).enumerated() {
         stacks[index].append(name)
@@ -239,39 +232,4 @@ private struct Unrolling {
 
 extension Node {
   fileprivate var isLoop: Bool { domain.isEmpty && (opType == "Loop" || opType == "Scan") }
-
-  /// The node with other names, also where graphs inside read them.
-  fileprivate func renamed(_ names: [String: String]) -> Node {
-    func new(_ name: String) -> String { names[name] ?? name }
-    var node = self
-    node.inputs = inputs.map(new)
-    node.outputs = outputs.map(new)
-    if !name.isEmpty, let first = node.outputs.first { node.name = "\(name) of \(first)" }
-    for (key, attribute) in attributes {
-      switch attribute {
-      case .graph(let graph): node.attributes[key] = .graph(graph.renamed(names))
-      case .graphs(let graphs):
-        node.attributes[key] = .graphs(graphs.map { $0.renamed(names) })
-      default: break
-      }
-    }
-    return node
-  }
-}
-
-extension Graph {
-  /// A graph inside a node with other names for what it takes from around it.
-  fileprivate func renamed(_ names: [String: String]) -> Graph {
-    var names = names
-    for input in inputs { names[input.name] = nil }
-    for constant in initializers { names[constant.name] = nil }
-    for node in nodes { for output in node.outputs { names[output] = nil } }
-    var graph = self
-    graph.nodes = nodes.map { $0.renamed(names) }
-    for index in graph.outputs.indices {
-      let name = graph.outputs[index].name
-      graph.outputs[index].name = names[name] ?? name
-    }
-    return graph
-  }
 }
