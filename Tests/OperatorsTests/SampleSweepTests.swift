@@ -129,36 +129,12 @@ struct SampleSweepTests {
     do throws(StackLensError) {
       let values = try definition.evaluate(
         node, inputs: sample.tensors().map { $0.map { .tensor($0) } }, parallel: parallel,
-        kernel: kernel, subgraphs: subgraphs(node))
+        kernel: kernel, subgraphs: node.subgraphEntries())
       // A kernel need not write outputs that the node leaves out.
       return Array(values.prefix(sample.outputCount))
     } catch {
       if error.status == .unsupported, error.message.contains("has no kernel for") { return nil }
       throw error
     }
-  }
-
-  /// Subgraphs that are run node by node, as an executor would.
-  private func subgraphs(_ node: Node) -> [String: Evaluation.Subgraph] {
-    var entries: [String: Evaluation.Subgraph] = [:]
-    for (attribute, graph) in node.subgraphs { entries[attribute] = entry(graph) }
-    return entries
-  }
-
-  private func entry(_ graph: Graph) -> Evaluation.Subgraph {
-    func run(_ arguments: [Value]) throws(StackLensError) -> [Value] {
-      var values: [String: Value] = [:]
-      for (input, argument) in zip(graph.inputs, arguments) { values[input.name] = argument }
-      for constant in graph.initializers { values[constant.name] = .tensor(constant.tensor) }
-      for inner in graph.nodes {
-        guard let definition = OperatorTable.find(inner.opType, domain: inner.domain) else {
-          throw .unsupported(inner.label)
-        }
-        let results = try definition.evaluate(inner, inputs: inner.inputs.map { values[$0] })
-        for (name, value) in zip(inner.outputs, results) { values[name] = value }
-      }
-      return graph.outputs.map { values[$0.name] ?? .none }
-    }
-    return run
   }
 }

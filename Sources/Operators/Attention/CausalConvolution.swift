@@ -1,5 +1,4 @@
 import Base
-import Glibc
 import Graphs
 import Tensors
 
@@ -10,7 +9,7 @@ extension OperatorDefinition {
     "CausalConvWithState", versions: [27], inputs: 2...4, outputs: 1...2,
     attributes: [.string("activation", default: "none")],
     infer: { (context) throws(StackLensError) in
-      let x = try context.input(0, oneOf: [.float32, .float16, .bfloat16])
+      let x = try context.input(0, oneOf: ElementType.reals)
       _ = try context.sameElementType(0, 1, 2, 3)
       let work = try CausalConvolution(context, context.inputs)
       return [x, TensorType(x.elementType, work.stateShape)]
@@ -18,11 +17,16 @@ extension OperatorDefinition {
     execution: .kernels([
       .reference { (preparation) throws(StackLensError) in
         let work = try CausalConvolution(preparation, preparation.inputs)
-        return try wideKernel(Float.self, preparation) { (wide) throws(StackLensError) in
-          try work.run(wide)
-        }
+        return try preparation.input(0).elementType == .float64
+          ? try wideKernel(Double.self, preparation) { (wide) throws(StackLensError) in
+            try work.run(wide)
+          }
+          : try wideKernel(Float.self, preparation) { (wide) throws(StackLensError) in
+            try work.run(wide)
+          }
       }
     ]),
+    gradient: .causalConvolution,
     samples: [
       Sample(
         [.floats(2, 3, 7), .floats(3, 1, 4), .floats(3), .floats(2, 3, 3)],
@@ -81,7 +85,7 @@ private struct CausalConvolution: Sendable {
     }
   }
 
-  func run(_ wide: WideRun<Float>) throws(StackLensError) {
+  func run<T: RecurrentElement>(_ wide: WideRun<T>) throws(StackLensError) {
     let (x, weight) = (try wide.input(0), try wide.input(1))
     let bias = wide.inputs.count > 2 ? wide.inputs[2] : nil
     let past = wide.inputs.count > 3 ? wide.inputs[3] : nil
@@ -89,7 +93,7 @@ private struct CausalConvolution: Sendable {
     let before = tapCount - 1
     wide.run.parallel.ranges(lineCount, grain: max(1, costlyGrain / max(1, length))) { range in
       // The line with what came before it.
-      var line = [Float](repeating: 0, count: before + length)
+      var line = [T](repeating: 0, count: before + length)
       for index in range {
         for i in 0..<before { line[i] = past?[index * before + i] ?? 0 }
         for i in 0..<length { line[before + i] = x[index * length + i] }
@@ -98,7 +102,7 @@ private struct CausalConvolution: Sendable {
         for i in 0..<length {
           var sum = bias?[channel] ?? 0
           for tap in 0..<tapCount { sum += taps[tap] * line[i + tap] }
-          y[index * length + i] = hasSilu ? sum / (1 + expf(-sum)) : sum
+          y[index * length + i] = hasSilu ? sum / (1 + (-sum).exponential) : sum
         }
         for i in 0..<before { state[index * before + i] = line[length + i] }
       }

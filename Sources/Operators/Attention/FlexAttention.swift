@@ -26,6 +26,7 @@ extension OperatorDefinition {
       for name in ["score_mod", "prob_mod"] { _ = context.subgraph(name, [scores]) }
       return [try .tensor(type.elementType, [dims[0], dims[1], dims[2], values.shape[3]])]
     },
+    gradient: .flexAttention,
     samples: [
       Sample(
         [.floats(2, 4, 3, 8), .floats(2, 2, 5, 8), .floats(2, 2, 5, 4)],

@@ -24,6 +24,7 @@ extension OperatorDefinition {
           ? distances(Double.self, isRooted) : distances(Float.self, isRooted)
       }
     ]),
+    gradient: .distances,
     samples: [
       Sample([.floats(3, 9), .floats(4, 9)]),
       Sample(
@@ -86,5 +87,28 @@ extension OperatorDefinition {
       i += 1
     }
     return (a + b) + (c + d)
+  }
+}
+
+extension GradientRule {
+  /// Twice the differences, or these by their distance.
+  fileprivate static let distances = GradientRule { (scope) throws(StackLensError) in
+    let (a, b) = (try scope.input(0), try scope.input(1))
+    var g = try scope.arriving()
+    if try scope.string("metric") == "euclidean" {
+      let zero = try scope.scalar(0, like: g)
+      let isSame = scope.apply("Equal", scope.output, zero)
+      let rooted = g / scope.choose(isSame, try scope.scalar(1, like: g), scope.output)
+      g = scope.choose(isSame, zero, rooted)
+    } else {
+      g = g + g
+    }
+    func back(_ g: Edge, _ own: Edge, _ other: Edge) throws(StackLensError) -> Edge {
+      own * scope.apply("ReduceSum", g, try scope.ints([1])) - scope.graph.matMul(g, other)
+    }
+    return [
+      scope.wants(0) ? try back(g, a, b) : nil,
+      scope.wants(1) ? try back(scope.apply("Transpose", g), b, a) : nil,
+    ]
   }
 }

@@ -29,6 +29,7 @@ extension OperatorDefinition {
         }
       }
     ]),
+    gradient: .pick,
     samples: [
       Sample([.floats(2, 7, 3)], ["dim": .int(1), "size": .int(3), "step": .int(2)]),
       Sample([.random(.int64, [6], low: 0, high: 9)], ["size": .int(6)]),

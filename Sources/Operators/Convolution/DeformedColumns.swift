@@ -45,17 +45,17 @@ struct DeformedColumns {
   func fill<T: LineElement>(
     _ columns: UnsafeMutablePointer<T>, _ operands: Operands<T>, _ parallel: Parallel
   ) {
-    forEachPosition(parallel) { image, group, kernel, taps in
-      place(taps, operands, image, group, kernel)
-      for channel in group * perGroup..<(group + 1) * perGroup {
-        let source = operands.x + (image * channels + channel) * inputPixels
-        let line = columns + row(channel, kernel, image)
-        for pixel in 0..<pixels {
+    forEachPosition(operands, parallel) { position, pixels, taps in
+      for channel in channels(of: position) {
+        let source = operands.x + (position.image * channels + channel) * inputPixels
+        let line = columns + row(channel, position)
+        for pixel in pixels {
           var sum = 0.0
-          for tap in pixel << rank..<(pixel + 1) << rank where taps[tap].weight != 0 {
+          let first = (pixel - pixels.lowerBound) << rank
+          for tap in first..<first + (1 << rank) where taps[tap].weight != 0 {
             sum += taps[tap].weight * source[taps[tap].offset].double
           }
-          line[pixel] = T(rounding: sum * factor(operands, image, group, kernel, pixel))
+          line[pixel] = T(rounding: sum * factor(operands, position, pixel))
         }
       }
     }
@@ -73,16 +73,16 @@ struct DeformedColumns {
       let (image, group) = owner.quotientAndRemainder(dividingBy: deformation.offsetGroups)
       let first = group * perGroup + block * Self.channelsTogether
       let last = min(first + Self.channelsTogether, (group + 1) * perGroup)
-      withTaps { taps in
-        for kernel in 0..<kernels {
-          place(taps, operands, image, group, kernel)
+      for kernel in 0..<kernels {
+        let position = Position(image: image, group: group, kernel: kernel)
+        forEachTile(operands, position) { pixels, taps in
           for channel in first..<last {
             let target = dx + (image * channels + channel) * inputPixels
-            let line = g + row(channel, kernel, image)
-            for pixel in 0..<pixels {
-              let flowing =
-                line[pixel].double * factor(operands, image, group, kernel, pixel)
-              for tap in pixel << rank..<(pixel + 1) << rank {
+            let line = g + row(channel, position)
+            for pixel in pixels {
+              let flowing = line[pixel].double * factor(operands, position, pixel)
+              let first = (pixel - pixels.lowerBound) << rank
+              for tap in first..<first + (1 << rank) {
                 let sum = target[taps[tap].offset].double + taps[tap].weight * flowing
                 target[taps[tap].offset] = T(rounding: sum)
               }
@@ -98,30 +98,38 @@ struct DeformedColumns {
     _ g: UnsafePointer<T>, _ operands: Operands<T>, _ offsets: UnsafeMutablePointer<T>,
     _ mask: UnsafeMutablePointer<T>?, _ parallel: Parallel
   ) {
-    forEachPosition(parallel) { image, group, kernel, taps in
-      place(taps, operands, image, group, kernel)
-      let shift = (image * deformation.offsetGroups + group) * kernels + kernel
-      for pixel in 0..<pixels {
+    forEachPosition(operands, parallel) { position, pixels, taps in
+      let shift = shift(position)
+      for pixel in pixels {
         var (slopes, weight) = (SIMD3<Double>.zero, 0.0)
-        for tap in pixel << rank..<(pixel + 1) << rank {
+        let first = (pixel - pixels.lowerBound) << rank
+        for tap in first..<first + (1 << rank) {
           var sum = 0.0
-          for channel in group * perGroup..<(group + 1) * perGroup {
-            let source = operands.x + (image * channels + channel) * inputPixels
-            sum += g[row(channel, kernel, image) + pixel].double * source[taps[tap].offset].double
+          for channel in channels(of: position) {
+            let source = operands.x + (position.image * channels + channel) * inputPixels
+            sum += g[row(channel, position) + pixel].double * source[taps[tap].offset].double
           }
           slopes += sum * taps[tap].slopes
           weight += sum * taps[tap].weight
         }
-        slopes *= factor(operands, image, group, kernel, pixel)
+        slopes *= factor(operands, position, pixel)
         for axis in 0..<rank {
-          offsets[(shift * rank + axis) * pixels + pixel] = T(rounding: slopes[3 - rank + axis])
+          offsets[(shift * rank + axis) * self.pixels + pixel] = T(
+            rounding: slopes[3 - rank + axis])
         }
-        mask?[shift * pixels + pixel] = T(rounding: weight)
+        mask?[shift * self.pixels + pixel] = T(rounding: weight)
       }
     }
   }
 
   // Places --------------------------------------------------------------------------------------
+
+  /// One position of the kernel over one image, for the channels that share their offsets.
+  private struct Position {
+    let image: Int
+    let group: Int
+    let kernel: Int
+  }
 
   /// One pixel of the data that a column's element is made of; without weight where it lies outside.
   private struct Tap {
@@ -130,60 +138,76 @@ struct DeformedColumns {
     var slopes = SIMD3<Double>.zero
   }
 
-  private func withTaps(_ body: (UnsafeMutablePointer<Tap>) -> Void) {
-    withUnsafeTemporaryAllocation(of: Tap.self, capacity: pixels << rank) { buffer in
-      if let taps = buffer.baseAddress { body(taps) }
-    }
-  }
-
-  private func forEachPosition(
-    _ parallel: Parallel,
-    _ body: (_ image: Int, _ group: Int, _ kernel: Int, UnsafeMutablePointer<Tap>) -> Void
+  private func forEachPosition<T: LineElement>(
+    _ operands: Operands<T>, _ parallel: Parallel,
+    _ body: (Position, _ pixels: Range<Int>, UnsafeMutablePointer<Tap>) -> Void
   ) {
     guard shape.count > 0 else { return }
     let grain = max(1, costlyGrain / max(1, pixels))
     parallel.ranges(images * deformation.offsetGroups * kernels, grain: grain) { range in
-      withTaps { taps in
-        for part in range {
-          let (owner, kernel) = part.quotientAndRemainder(dividingBy: kernels)
-          let (image, group) = owner.quotientAndRemainder(dividingBy: deformation.offsetGroups)
-          body(image, group, kernel, taps)
-        }
+      for part in range {
+        let (owner, kernel) = part.quotientAndRemainder(dividingBy: kernels)
+        let (image, group) = owner.quotientAndRemainder(dividingBy: deformation.offsetGroups)
+        let position = Position(image: image, group: group, kernel: kernel)
+        forEachTile(operands, position) { body(position, $0, $1) }
       }
     }
   }
 
-  private func row(_ channel: Int, _ kernel: Int, _ image: Int) -> Int {
-    ((channel * kernels + kernel) * images + image) * pixels
+  /// Output pixels whose taps are found together.
+  private static let tile = 512
+
+  private func forEachTile<T: LineElement>(
+    _ operands: Operands<T>, _ position: Position,
+    _ body: (_ pixels: Range<Int>, UnsafeMutablePointer<Tap>) -> Void
+  ) {
+    withUnsafeTemporaryAllocation(of: Tap.self, capacity: Self.tile << rank) { buffer in
+      guard let taps = buffer.baseAddress else { return }
+      for first in stride(from: 0, to: pixels, by: Self.tile) {
+        let tile = first..<min(first + Self.tile, pixels)
+        place(taps, tile, operands, position)
+        body(tile, taps)
+      }
+    }
+  }
+
+  private func channels(of position: Position) -> Range<Int> {
+    position.group * perGroup..<(position.group + 1) * perGroup
+  }
+
+  private func row(_ channel: Int, _ position: Position) -> Int {
+    ((channel * kernels + position.kernel) * images + position.image) * pixels
+  }
+
+  /// The place of a position among the masks.
+  private func shift(_ position: Position) -> Int {
+    (position.image * deformation.offsetGroups + position.group) * kernels + position.kernel
   }
 
   private func factor<T: LineElement>(
-    _ operands: Operands<T>, _ image: Int, _ group: Int, _ kernel: Int, _ pixel: Int
+    _ operands: Operands<T>, _ position: Position, _ pixel: Int
   ) -> Double {
-    guard let mask = operands.mask else { return 1 }
-    let shift = (image * deformation.offsetGroups + group) * kernels + kernel
-    return mask[shift * pixels + pixel].double
+    operands.mask.map { $0[shift(position) * pixels + pixel].double } ?? 1
   }
 
-  /// Finds the pixels of the data that one kernel position reads for every output pixel.
+  /// Finds the pixels of the data that one position reads for some output pixels.
   private func place<T: LineElement>(
-    _ taps: UnsafeMutablePointer<Tap>, _ operands: Operands<T>, _ image: Int, _ group: Int,
-    _ kernel: Int
+    _ taps: UnsafeMutablePointer<Tap>, _ tile: Range<Int>, _ operands: Operands<T>,
+    _ position: Position
   ) {
-    taps.initialize(repeating: Tap(), count: pixels << rank)
+    taps.initialize(repeating: Tap(), count: tile.count << rank)
     let (depth, height, width) = (axes[0], axes[1], axes[2])
-    let shift = (image * deformation.offsetGroups + group) * kernels + kernel
-    let lines = operands.offset + shift * rank * pixels
-    let rest = kernel / width.kernel
-    let tap = (rest / height.kernel, rest % height.kernel, kernel % width.kernel)
+    let lines = operands.offset + shift(position) * rank * pixels
+    let rest = position.kernel / width.kernel
+    let tap = (rest / height.kernel, rest % height.kernel, position.kernel % width.kernel)
     func along(_ place: Int, _ axis: ConvolutionAxis, _ output: Int, _ tap: Int, _ pixel: Int)
       -> AxisTaps
     {
-      var position = Double(output * axis.stride - axis.padBegin + tap * axis.dilation)
-      if place >= 3 - rank { position += lines[(place - (3 - rank)) * pixels + pixel].double }
-      return AxisTaps(linear: position, extent: axis.input)
+      var point = Double(output * axis.stride - axis.padBegin + tap * axis.dilation)
+      if place >= 3 - rank { point += lines[(place - (3 - rank)) * pixels + pixel].double }
+      return AxisTaps(linear: point, extent: axis.input)
     }
-    for pixel in 0..<pixels {
+    for pixel in tile {
       let (above, column) = pixel.quotientAndRemainder(dividingBy: width.output)
       let (z, row) = above.quotientAndRemainder(dividingBy: height.output)
       let found = PixelTaps(
@@ -191,7 +215,7 @@ struct DeformedColumns {
           along(0, depth, z, tap.0, pixel), along(1, height, row, tap.1, pixel),
           along(2, width, column, tap.2, pixel)
         ), steps: (height.input * width.input, width.input))
-      var next = pixel << rank
+      var next = (pixel - tile.lowerBound) << rank
       found.forEach { offset, weight, slopes in
         taps[next] = Tap(offset: offset, weight: weight, slopes: slopes)
         next += 1

@@ -43,7 +43,7 @@ extension OperatorDefinition {
           }
         }
       ]),
-      isDeterministic: false,
+      isDeterministic: false, gradient: .zero,
       samples: like
         ? [
           Sample([.floats(2, 3)], ["seed": .float(1)]),
@@ -91,6 +91,7 @@ extension OperatorDefinition {
       let isBelow = steps.apply("Less", [drawn, node.inputs[0]], &rewriter)
       return steps.finish("Cast", [isBelow], ["to": .int(code)])
     },
+    gradient: .none("Bernoulli draws at random, and what is drawn has no slope"),
     samples: [
       Sample([.random(.float32, [2, 30], low: 0, high: 1)], ["seed": .float(1)]),
       Sample([.random(.float32, [5], low: 0, high: 1)], ["seed": .float(1), "dtype": .int(9)]),
@@ -131,7 +132,7 @@ extension OperatorDefinition {
         }
       }
     ]),
-    isDeterministic: false,
+    isDeterministic: false, gradient: .zero,
     samples: [
       Sample([.floats(2, 5)], ["seed": .float(1), "sample_size": .int(4)]),
       Sample([.floats(0, 5)], ["seed": .float(1), "dtype": .int(7)]),

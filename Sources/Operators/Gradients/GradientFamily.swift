@@ -6,7 +6,7 @@ extension OperatorTable {
   /// Operators that gradients are made of.
   static let gradients: [OperatorDefinition] = [
     .sumTo, .stopGradient, .seededDropout, .seededNoise, .activationGradient, .softmaxGradient,
-    .attentionGradient, .gatherGradient, .sliceGradient,
+    .attentionGradient, .linearAttentionGradient, .gatherGradient, .sliceGradient,
     .layerNormalizationGradient,
     .rmsNormalizationGradient, .batchNormalizationGradient, .groupNormalizationGradient,
   ]

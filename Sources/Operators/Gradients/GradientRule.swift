@@ -38,6 +38,14 @@ public struct GradientRule: Sendable {
     }
   }
 
+  /// Operators that round to integers.
+  static let quantised = none(
+    "it rounds, and steps have no slope to learn by",
+    instead: "train the model as it was before it was quantised, or freeze what lies before it")
+
+  /// Ensembles of decision trees.
+  static let trees = none("the outputs of trees are steps, which have no slope to learn by")
+
   /// What to do about an operator without a gradient.
   static let detour = "freeze what lies before it, or put a StopGradient behind it"
 

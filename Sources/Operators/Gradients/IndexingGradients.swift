@@ -16,6 +16,40 @@ extension GradientRule {
     ]
   }
 
+  /// To the two values, by how often each was chosen.
+  static let oneHot = GradientRule { (scope) throws(StackLensError) in
+    guard scope.wants(2) else { return [nil, nil, nil] }
+    let g = try scope.arriving()
+    let marks = scope.apply("CastLike", scope.graph.constant(try Tensor([Float(0), 1])), g)
+    let isOn = scope.graph.add(
+      "OneHot", [try scope.input(0), try scope.input(1), marks], scope.node.attributes)
+    let one = try scope.ints([1])
+    func total(_ edge: Edge) -> Edge {
+      scope.apply(
+        "Reshape", scope.apply("ReduceSum", edge, attributes: ["keepdims": .int(0)]), one)
+    }
+    let on = total(g * isOn)
+    return [nil, nil, scope.graph.add("Concat", [total(g) - on, on], ["axis": .int(0)])]
+  }
+
+  /// start + i · delta; the limit only says how many there are.
+  static let range = GradientRule { (scope) throws(StackLensError) in
+    let g = try scope.arriving()
+    func total(_ edge: Edge) -> Edge {
+      scope.apply("ReduceSum", edge, attributes: ["keepdims": .int(0)])
+    }
+    let (zero, one) = (
+      scope.graph.constant(try Tensor(scalar: Int64(0))),
+      scope.graph.constant(try Tensor(scalar: Int64(1)))
+    )
+    let steps = scope.apply("Range", zero, scope.apply("Size", g), one)
+    return [
+      scope.wants(0) ? scope.sum(total(g), like: try scope.input(0)) : nil, nil,
+      scope.wants(2)
+        ? scope.sum(total(g * scope.apply("CastLike", steps, g)), like: try scope.input(2)) : nil,
+    ]
+  }
+
   /// Operators that are their own transpose: the same node of what arrives.
   static let symmetric = GradientRule(inputs: 1) { (scope) throws(StackLensError) in
     var inputs = scope.inputs

@@ -86,7 +86,8 @@ extension GradientRule {
     var inputs = scope.inputs
     inputs[0] = try numbered(x, scope)
     if let left, left < inputs.count { inputs[left] = nil }
-    let picked = scope.graph.add(scope.node.opType, inputs, scope.node.attributes)
+    let picked = scope.graph.add(
+      scope.node.opType, inputs, scope.node.attributes, domain: scope.node.domain)
     let flat = try scope.ints([-1])
     let zeros = scope.apply(
       "Expand", try scope.scalar(0, like: g), scope.apply("Reshape", size, flat))

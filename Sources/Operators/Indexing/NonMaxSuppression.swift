@@ -58,6 +58,7 @@ extension OperatorDefinition {
     outline: { (context) throws(StackLensError) in
       [try .tensor(.int64, [context.extent("count"), 3])]
     },
+    gradient: .zero,
     samples: [
       Sample([
         .random(.float32, [1, 6, 4], low: 0, high: 1),

@@ -128,6 +128,7 @@ extension OperatorDefinition {
         }
       }
     ]),
+    gradient: .oneHot,
     samples: [
       Sample([.ints([0, 7, -1]), .scalarIndex(4), .ints([2, 5])]),
       Sample([.indices([[1, 9], [2, 4]]), .number(10), .floats(2)], ["axis": .int(1)]),

@@ -41,6 +41,8 @@ extension OperatorDefinition {
       }
     ]),
     lower: lowerQuantization,
+    gradient: .none(
+      "the scales of quantised values are not trained", instead: "freeze them", inputs: 2),
     samples: [
       Sample([
         .random(.uint8, [2, 3, 4], low: 0, high: 255), .random(.float32, [], low: 0.01, high: 0.02),

@@ -47,7 +47,7 @@ extension OperatorDefinition {
         }
       }
     ]),
-    lower: lowerQuantization,
+    lower: lowerQuantization, gradient: .quantised,
     samples: [
       Sample([.floats(2, 3, 4), .random(.float32, [], low: 0.01, high: 0.02)]),
       Sample([
@@ -251,6 +251,7 @@ extension OperatorDefinition {
         }
       }
     ]),
+    gradient: .quantised,
     samples: [
       Sample([.floats(3, 5)], outputs: 3), Sample([.floats(0)], outputs: 3),
       Sample([.floats()], outputs: 3),

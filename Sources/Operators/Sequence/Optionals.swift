@@ -17,6 +17,7 @@ extension OperatorDefinition {
       }
       return [.optional(context.declared(type, "content"))]
     },
+    gradient: .identity,
     samples: [
       Sample([.floats(2)]),
       Sample([], ["type": .type(.tensor(.float32, nil))]),
@@ -40,7 +41,7 @@ extension OperatorDefinition {
       guard opset < 18, rewriter.type(of: node.inputs[0]).hasContent else { return [node] }
       return Decomposition(node, opset).finish("Identity", node.inputs)
     },
-    samples: [Sample([.floats(2)]), Sample([.floats()])])
+    gradient: .identity, samples: [Sample([.floats(2)]), Sample([.floats()])])
 
   /// Whether an optional has content. ONNX OptionalHasElement-28.
   static let optionalHasElement = OperatorDefinition(
@@ -61,7 +62,7 @@ extension OperatorDefinition {
       let answer = rewriter.constant(try Tensor(scalar: !input.isEmpty), "has")
       return Decomposition(node, opset).finish("Identity", [answer])
     },
-    samples: [Sample([.floats(2)]), Sample([])])
+    gradient: .zero, samples: [Sample([.floats(2)]), Sample([])])
 }
 
 extension ValueType {

@@ -78,8 +78,9 @@ extension OperatorDefinition {
       }
     ]),
     lower: dropAttribute("stash_type", before: 27) { $0.isInt(1) },
+    gradient: .range,
     samples: [
-      Sample([.number(3), .number(10), .number(2)]),
+      Sample([.number(3), .number(10.5), .number(2)]),
       Sample([.number(10), .number(-4), .number(-3)]),
       Sample([.number(5), .number(5), .number(1)]),
     ])

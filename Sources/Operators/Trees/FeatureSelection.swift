@@ -45,6 +45,7 @@ extension OperatorDefinition {
         }
       }
     ]),
+    gradient: .pick,
     samples: [
       Sample([.floats(3, 4), .ints([2, 0, 2])]), Sample([.floats(4), .ints([3])]),
       Sample([.floats(0, 4), .ints([1])]),

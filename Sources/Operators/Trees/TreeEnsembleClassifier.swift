@@ -55,6 +55,7 @@ extension OperatorDefinition {
         }
       },
     ]),
+    gradient: .trees,
     samples: [
       Sample(
         [.floats(5, 2)],

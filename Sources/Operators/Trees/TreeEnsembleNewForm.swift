@@ -39,6 +39,7 @@ extension OperatorDefinition {
       }
       return TreeRegression(ensemble: ensemble, transform: transforms[transform], base: [])
     },
+    gradient: .trees,
     samples: [
       Sample([.floats(4, 2)], newStump), Sample([.floats(0, 2)], newStump),
     ])

@@ -42,6 +42,7 @@ extension OperatorDefinition {
         ensemble: ensemble, transform: ScoreTransform(preparation),
         base: TreeNodes.numbers(preparation, "base_values"))
     },
+    gradient: .trees,
     samples: [
       Sample([.floats(5, 2)], stump(leaves: "target")),
       Sample([.random(.int64, [0, 2], low: -1, high: 1)], stump(leaves: "target")),
