@@ -6,11 +6,11 @@
 #define SLK_STEP_ROWS 2
 #endif
 
-/// sums[i][g] += h[i] R for one block of units.
-SLK_INLINE void SLK_NAME(step_product)(const int rows, const int gates, size_t size,
+/// sums[i][g] += h[i] R for one block of units, over `terms` of the state.
+SLK_INLINE void SLK_NAME(step_product)(const int rows, const int gates, size_t terms,
                                        const float *h, size_t h_stride, const float *w,
                                        vf sums[SLK_STEP_ROWS][SLK_LSTM_GATES]) {
-  for (size_t k = 0; k < size; k++, w += (size_t)gates * SLK_WIDTH) {
+  for (size_t k = 0; k < terms; k++, w += (size_t)gates * SLK_WIDTH) {
     vf right[SLK_LSTM_GATES];
     SLK_UNROLL for (int g = 0; g < gates; g++) right[g] = v_load(w + (size_t)g * SLK_WIDTH);
     SLK_UNROLL for (int i = 0; i < rows; i++) {
@@ -67,7 +67,7 @@ SLK_INLINE void SLK_NAME(lstm_tile)(const int rows, const slk_recurrent_step *s,
       gate[i][g] = v_load_n(at.sums + (size_t)i * s->sums_stride + (size_t)g * size, left);
     }
   }
-  SLK_NAME(step_product)(rows, SLK_LSTM_GATES, size, at.h, s->h_stride, w, gate);
+  SLK_NAME(step_product)(rows, SLK_LSTM_GATES, s->h_is_zero ? 0 : size, at.h, s->h_stride, w, gate);
   SLK_UNROLL for (int i = 0; i < rows; i++) {
     float *memory = at.c + (size_t)i * size;
     const vf forget = v_sigmoid(gate[i][2]), input = v_sigmoid(gate[i][0]);
@@ -95,7 +95,7 @@ SLK_INLINE void SLK_NAME(gru_tile)(const int rows, const slk_recurrent_step *s, 
     gate[i][1] = v_load_n(own + size, left);
     gate[i][2] = v_load_n(at.inner, left);
   }
-  SLK_NAME(step_product)(rows, SLK_GRU_GATES, size, at.h, s->h_stride, w, gate);
+  SLK_NAME(step_product)(rows, SLK_GRU_GATES, s->h_is_zero ? 0 : size, at.h, s->h_stride, w, gate);
   SLK_UNROLL for (int i = 0; i < rows; i++) {
     const vf own = v_load_n(at.sums + (size_t)i * s->sums_stride + 2 * size, left);
     const vf reset = v_sigmoid(gate[i][1]), update = v_sigmoid(gate[i][0]);

@@ -3,6 +3,7 @@
 #ifndef STACKLENS_SLK_RECURRENT_H
 #define STACKLENS_SLK_RECURRENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +23,7 @@ typedef struct {
   size_t size, rows;
   const float *h;  ///< The states before, rows `h_stride` apart.
   size_t h_stride;
+  bool h_is_zero;  ///< Whether all of `h` is 0: then there is no product.
   const void *packed;
   const float *sums;  ///< x W + bias, the gates side by side, rows `sums_stride` apart.
   size_t sums_stride;

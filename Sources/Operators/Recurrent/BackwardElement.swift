@@ -17,15 +17,15 @@ protocol BackwardElement: RecurrentElement, RealElement {
   static func productByteCount(
     _ product: MatrixProduct, threadCount: Int
   ) throws(StackLensError) -> Int
-  /// C = A B, or C += A B, of factors that lie where their strides say.
+  /// C = A B, of factors that lie where their strides say.
   static func product(
     _ product: MatrixProduct, _ a: UnsafePointer<Self>, _ b: UnsafePointer<Self>,
-    _ c: UnsafeMutablePointer<Self>, accumulates: Bool, _ room: UnsafeMutableRawPointer,
-    _ parallel: Parallel
+    _ c: UnsafeMutablePointer<Self>, _ room: UnsafeMutableRawPointer, _ parallel: Parallel
   ) throws(StackLensError)
-  /// sums += rows of x.
+  /// sums += rows of x, `stride` apart.
   static func addRows(
-    _ x: UnsafePointer<Self>, _ rows: Int, _ width: Int, _ sums: UnsafeMutablePointer<Self>)
+    _ x: UnsafePointer<Self>, _ rows: Int, _ stride: Int, _ width: Int,
+    _ sums: UnsafeMutablePointer<Self>)
   /// One step of an LSTM with its usual activations: see `RecurrentBackward.lstm`. False: it has no
   /// kernel of its own.
   static func usualLSTM(_ row: LSTMRow<Self>, _ size: Int) -> Bool
@@ -75,12 +75,11 @@ extension Double: BackwardElement {
 
   static func product(
     _ product: MatrixProduct, _ a: UnsafePointer<Double>, _ b: UnsafePointer<Double>,
-    _ c: UnsafeMutablePointer<Double>, accumulates: Bool, _ room: UnsafeMutableRawPointer,
-    _ parallel: Parallel
+    _ c: UnsafeMutablePointer<Double>, _ room: UnsafeMutableRawPointer, _ parallel: Parallel
   ) throws(StackLensError) {
     for i in 0..<product.m {
       for j in 0..<product.n {
-        var sum = accumulates ? c[i * product.n + j] : 0
+        var sum = 0.0
         for p in 0..<product.k {
           sum +=
             a[i * product.aRow + p * product.aColumn] * b[p * product.bRow + j * product.bColumn]
@@ -91,9 +90,10 @@ extension Double: BackwardElement {
   }
 
   static func addRows(
-    _ x: UnsafePointer<Double>, _ rows: Int, _ width: Int, _ sums: UnsafeMutablePointer<Double>
+    _ x: UnsafePointer<Double>, _ rows: Int, _ stride: Int, _ width: Int,
+    _ sums: UnsafeMutablePointer<Double>
   ) {
-    for row in 0..<rows { for j in 0..<width { sums[j] += x[row * width + j] } }
+    for row in 0..<rows { for j in 0..<width { sums[j] += x[row * stride + j] } }
   }
 
   static func usualLSTM(_ row: LSTMRow<Double>, _ size: Int) -> Bool { false }
@@ -151,24 +151,19 @@ extension Float: BackwardElement {
 
   static func product(
     _ product: MatrixProduct, _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>,
-    _ c: UnsafeMutablePointer<Float>, accumulates: Bool, _ room: UnsafeMutableRawPointer,
-    _ parallel: Parallel
+    _ c: UnsafeMutablePointer<Float>, _ room: UnsafeMutableRawPointer, _ parallel: Parallel
   ) throws(StackLensError) {
     var plan = ScratchPlan()
     let packed = try PackedProduct(
       product, packedB: nil, threadCount: parallel.threadCount, plan: &plan)
-    var epilogue = ProductEpilogue()
-    if accumulates {
-      epilogue.residual = UnsafePointer(c)
-      (epilogue.residualRow, epilogue.residualColumn) = (product.n, 1)
-    }
-    packed.compute(a, b, c, epilogue, room, parallel)
+    packed.compute(a, b, c, ProductEpilogue(), room, parallel)
   }
 
   static func addRows(
-    _ x: UnsafePointer<Float>, _ rows: Int, _ width: Int, _ sums: UnsafeMutablePointer<Float>
+    _ x: UnsafePointer<Float>, _ rows: Int, _ stride: Int, _ width: Int,
+    _ sums: UnsafeMutablePointer<Float>
   ) {
-    for row in 0..<rows { slk_axpy(1, x + row * width, sums, width) }
+    for row in 0..<rows { slk_axpy(1, x + row * stride, sums, width) }
   }
 
   static func usualLSTM(_ row: LSTMRow<Float>, _ size: Int) -> Bool {

@@ -13,7 +13,7 @@ struct BackwardWalk<T: BackwardElement> {
   let arriving: UnsafePointer<T>?
   let weights: UnsafeRawPointer
   let candidateWeights: UnsafeRawPointer
-  /// Rows in the order of X.
+  /// Rows in the order of X, `sumsStride` apart.
   let sums: UnsafeMutablePointer<T>
   let inner: UnsafeMutablePointer<T>
   let before: UnsafeMutablePointer<T>
@@ -22,7 +22,10 @@ struct BackwardWalk<T: BackwardElement> {
   let hidden: UnsafeMutablePointer<T>
   let cell: UnsafeMutablePointer<T>
   let spare: UnsafeMutablePointer<T>
+  /// Whether anybody asks what flows to the states before the first step.
+  let wantsInitial: Bool
 
+  private var sumsStride: Int { layer.directions * columns }
   private var size: Int { layer.hiddenSize }
   private var columns: Int { layer.gateColumns }
   private var resetsAfter: Bool { layer.appliesLinearBeforeReset }
@@ -57,7 +60,7 @@ struct BackwardWalk<T: BackwardElement> {
         case .rnn:
           let f = layer.activations[direction][0]
           for j in 0..<size {
-            sums[row * columns + j] = dh[j] * slope(f, gates[j], limits[0])
+            sums[row * sumsStride + j] = dh[j] * slope(f, gates[j], limits[0])
             dh[j] = 0
           }
         case .gru: gru(row, dh, gates, limits)
@@ -65,18 +68,19 @@ struct BackwardWalk<T: BackwardElement> {
           let own = LSTMRow(
             gates: gates, cell: gates + columns,
             previous: layer.cellBefore(step, direction, item, lengths[item], kept, initialCell),
-            dh: UnsafePointer(dh), dc: cell + item * size, sums: sums + row * columns)
+            dh: UnsafePointer(dh), dc: cell + item * size, sums: sums + row * sumsStride)
           if !isUsual || !T.usualLSTM(own, size) { lstm(own, limits) }
           dh.update(repeating: 0, count: size)
         }
       }
-      multiply(step, items, limits)
+      let feedsReset = layer.cell == .gru && !resetsAfter
+      if index > 0 || wantsInitial || feedsReset { multiply(step, items, limits) }
     }
   }
 
   /// A step that an item does not have.
   private func clear(_ row: Int) {
-    (sums + row * columns).update(repeating: 0, count: columns)
+    (sums + row * sumsStride).update(repeating: 0, count: columns)
     (before + row * size).update(repeating: 0, count: size)
     guard layer.cell == .gru else { return }
     ((resetsAfter ? inner : met) + row * size).update(repeating: 0, count: size)
@@ -87,7 +91,7 @@ struct BackwardWalk<T: BackwardElement> {
   private func multiply(_ step: Int, _ items: Range<Int>, _ limits: [(T, T)]) {
     let (first, count) = (layer.xRow(step: step, item: items.lowerBound), items.count)
     let stride = layer.isBatchFirst ? layer.steps : 1
-    let own = sums + first * columns
+    let own = sums + first * sumsStride
     let dh = hidden + items.lowerBound * size
     func add(
       _ a: UnsafePointer<T>, _ width: Int, _ lda: Int, _ weights: UnsafeRawPointer,
@@ -97,7 +101,7 @@ struct BackwardWalk<T: BackwardElement> {
         count, size, width, a, lda, weights, target, size, accumulates: accumulates, .serial)
     }
     guard layer.cell == .gru else {
-      return add(own, columns, stride * columns, weights, to: dh)
+      return add(own, columns, stride * sumsStride, weights, to: dh)
     }
     if resetsAfter {
       add(inner + first * size, size, stride * size, candidateWeights, to: dh)
@@ -105,12 +109,13 @@ struct BackwardWalk<T: BackwardElement> {
       // Through the product of the candidates to r h, then apart.
       let flowing = spare + items.lowerBound * size
       add(
-        own + 2 * size, size, stride * columns, candidateWeights, to: flowing, accumulates: false)
+        own + 2 * size, size, stride * sumsStride, candidateWeights, to: flowing,
+        accumulates: false)
       for item in items where step < lengths[item] {
         reset(step, item, limits[0])
       }
     }
-    add(own, 2 * size, stride * columns, weights, to: dh)
+    add(own, 2 * size, stride * sumsStride, weights, to: dh)
   }
 
   /// The gradient of r h of a GRU goes to r and to h.
@@ -120,7 +125,7 @@ struct BackwardWalk<T: BackwardElement> {
     let r = kept + layer.keptOffset(step: step, direction: direction, item: item) + size
     let (flowing, dh) = (spare + item * size, hidden + item * size)
     for j in 0..<size {
-      sums[row * columns + size + j] =
+      sums[row * sumsStride + size + j] =
         flowing[j] * before[row * size + j] * slope(f, r[j], limits)
       dh[j] += flowing[j] * r[j]
     }
@@ -131,7 +136,7 @@ struct BackwardWalk<T: BackwardElement> {
   ) {
     let (f, g) = (layer.activations[direction][0], layer.activations[direction][1])
     let (z, r, n, q) = (gates, gates + size, gates + 2 * size, gates + 3 * size)
-    let (own, state) = (sums + row * columns, before + row * size)
+    let (own, state) = (sums + row * sumsStride, before + row * size)
     for j in 0..<size {
       own[j] = dh[j] * (state[j] - n[j]) * slope(f, z[j], limits[0])
       let candidate = dh[j] * (1 - z[j]) * slope(g, n[j], limits[1])

@@ -19,6 +19,8 @@ struct FusedWalk {
   let y: UnsafeMutablePointer<Float>?
   /// What gradients need of every step.
   let kept: UnsafeMutablePointer<Float>?
+  /// Whether all states are 0 before the first step.
+  let beginsWithZeros: Bool
 
   /// Whether a layer's gates are those of the kernels.
   static func fits(_ layer: RecurrentLayer, hasPeepholes: Bool) -> Bool {
@@ -48,7 +50,7 @@ struct FusedWalk {
         while end < items.upperBound, (step < lengths[end]) == isActive { end += 1 }
         if isActive {
           advance(
-            item..<end, step, before, after,
+            item..<end, step, before, after, isZero: index == 0 && beginsWithZeros,
             projection + (first + item * rowStride) * layer.gateColumns,
             rowStride * layer.gateColumns, blocks)
         } else {
@@ -78,14 +80,15 @@ struct FusedWalk {
   /// One step of items that follow one another, for some of the units.
   private func advance(
     _ items: Range<Int>, _ index: Int, _ before: UnsafeMutablePointer<Float>,
-    _ after: UnsafeMutablePointer<Float>, _ sums: UnsafePointer<Float>, _ sumsStride: Int,
-    _ blocks: Range<Int>
+    _ after: UnsafeMutablePointer<Float>, isZero: Bool, _ sums: UnsafePointer<Float>,
+    _ sumsStride: Int, _ blocks: Range<Int>
   ) {
     let size = layer.hiddenSize
     let start = items.lowerBound * size
     var step = slk_recurrent_step()
     (step.size, step.rows, step.packed) = (size, items.count, weights)
     (step.h, step.h_stride) = (UnsafePointer(before + start), size)
+    step.h_is_zero = isZero
     (step.out, step.out_stride) = (after + start, size)
     (step.sums, step.sums_stride) = (sums, sumsStride)
     if let kept {

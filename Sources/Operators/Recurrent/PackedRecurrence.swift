@@ -165,12 +165,14 @@ struct PackedRecurrence: Sendable {
     let (hidden, cell) = (floats(run, room.hidden), floats(run, room.cell))
     layer.gatherStates(optional(Input.h), lengths, hidden)
     layer.gatherStates(optional(Input.c), lengths, cell)
+    let beginsWithZeros =
+      isFused && isZero(hidden, count: layer.directions * layer.batch * layer.hiddenSize)
     for first in stride(from: 0, to: layer.steps, by: blockSteps) {
       let block = first..<min(layer.steps, first + blockSteps)
       project(
         x.floats, inputPacked, floats(run, room.bias), floats(run, room.projection), block,
         run.parallel)
-      walk(run, block, lengths, hiddenPacked)
+      walk(run, block, lengths, hiddenPacked, beginsWithZeros)
     }
     let last = isFused && layer.steps % 2 == 1 ? floats(run, room.spare) : hidden
     layer.scatterStates(last, lengths, run.outputs[1].floats)
@@ -179,7 +181,8 @@ struct PackedRecurrence: Sendable {
 
   /// All directions and groups of items on their way through the steps of a block.
   private func walk(
-    _ run: Invocation, _ block: Range<Int>, _ lengths: [Int], _ hiddenPacked: UnsafeRawPointer
+    _ run: Invocation, _ block: Range<Int>, _ lengths: [Int], _ hiddenPacked: UnsafeRawPointer,
+    _ beginsWithZeros: Bool
   ) {
     let size = layer.hiddenSize
     let groups = (layer.batch + itemGroup - 1) / itemGroup
@@ -199,7 +202,7 @@ struct PackedRecurrence: Sendable {
         FusedWalk(
           layer: layer, direction: direction, lengths: lengths, projection: projection,
           weights: weights, candidateBias: candidateBias, states: (hidden, spare), cell: cell, y: y,
-          kept: kept
+          kept: kept, beginsWithZeros: beginsWithZeros
         ).run(block, items: items, member)
       } else {
         let peepholes = run.inputs.count > Input.p ? run.inputs[Input.p] : nil

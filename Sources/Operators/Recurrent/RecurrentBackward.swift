@@ -17,7 +17,8 @@ struct RecurrentBackward<T: BackwardElement>: Sendable {
 
   /// Offsets of the parts of the work space.
   private struct Room {
-    /// Gradients of the gates' sums, in the order of the rows of X.
+    /// Gradients of the gates' sums, in the order of the rows of X, all directions side by side: what
+    /// flows to X and W is one product each.
     var sums = 0
     /// The same of GRU's candidates where the reset gate comes after their product.
     var inner = 0
@@ -47,9 +48,11 @@ struct RecurrentBackward<T: BackwardElement>: Sendable {
     let isGRU = layer.cell == .gru
     let resetsAfter = isGRU && layer.appliesLinearBeforeReset
     var productBytes = 0
-    for product in try Self.products(layer).all {
-      productBytes = max(
-        productBytes, try T.productByteCount(product, threadCount: preparation.threadCount))
+    for leavesStepOut in [false, true] {
+      for product in try Self.products(layer, leavesStepOut: leavesStepOut).all {
+        productBytes = max(
+          productBytes, try T.productByteCount(product, threadCount: preparation.threadCount))
+      }
     }
     var plan = ScratchPlan()
     room = Room(
@@ -123,14 +126,20 @@ struct RecurrentBackward<T: BackwardElement>: Sendable {
         peepholes: optional(Input.p).map { $0 + direction * 3 * size },
         arriving: optional(Backward.y), weights: packed + direction * recurrentBytes,
         candidateWeights: packed + direction * recurrentBytes + gateBytes,
-        sums: part(room.sums) + start * columns, inner: part(room.inner) + start * size,
+        sums: part(room.sums) + direction * columns, inner: part(room.inner) + start * size,
         before: part(room.before) + start * size, met: part(room.met) + start * size,
         hidden: part(room.hidden) + states, cell: part(room.cell) + states,
-        spare: part(room.spare) + states)
+        spare: part(room.spare) + states, wantsInitial: wantsOutput[4])
       walk.run(items: group * itemGroup..<min(layer.batch, (group + 1) * itemGroup))
     }
-    for direction in 0..<layer.directions {
-      try weights(direction, x, w, wide, part)
+    try weights(x, w, wide, part)
+    // Nothing flows to R from a first step that begins with zeros.
+    let states = layer.directions * layer.batch * layer.hiddenSize
+    let leavesStepOut =
+      !layer.isBatchFirst && lengths.allSatisfy { $0 == layer.steps }
+      && (optional(Input.h).map { isZero($0, count: states) } ?? true)
+    for direction in 0..<layer.directions where wantsOutput[2] {
+      try recurrentWeights(direction, leavesStepOut: leavesStepOut, wide, part)
     }
     parallel.forEach(layer.directions) { direction in
       biases(direction, part, wide.outputs[3])
@@ -145,22 +154,28 @@ struct RecurrentBackward<T: BackwardElement>: Sendable {
     }
   }
 
-  /// The products over all steps of one direction: gradients of X, of W, and of R in one or two
-  /// parts, each [m, k] by [k, n].
-  private static func products(_ layer: RecurrentLayer) throws(StackLensError) -> Products {
+  /// The products over all steps: gradients of X and of W of all directions, and of one direction's R
+  /// in one or two parts.
+  /// - Parameter leavesStepOut: the sums for R are over all steps but one.
+  private static func products(
+    _ layer: RecurrentLayer, leavesStepOut: Bool
+  ) throws(StackLensError) -> Products {
     let (columns, size, inputs) = (layer.gateColumns, layer.hiddenSize, layer.inputSize)
+    let all = try Shape([layer.directions, columns]).count
     let rows = try Shape([layer.steps, layer.batch]).count
+    let recurrentRows = leavesStepOut ? max(0, rows - layer.batch) : rows
     /// Rows of a matrix times those of another, summed.
-    func turned(_ m: Int, _ stride: Int, by n: Int) -> MatrixProduct {
+    func turned(_ m: Int, _ stride: Int, by n: Int, _ rows: Int) -> MatrixProduct {
       MatrixProduct(m: m, n: n, k: rows, aRow: 1, aColumn: stride, bRow: n, bColumn: 1)
     }
     let isGRU = layer.cell == .gru
     return Products(
       x: MatrixProduct(
-        m: rows, n: inputs, k: columns, aRow: columns, aColumn: 1, bRow: inputs, bColumn: 1),
-      w: turned(columns, columns, by: inputs),
-      r: turned(isGRU ? 2 * size : columns, columns, by: size),
-      candidate: turned(size, layer.appliesLinearBeforeReset ? size : columns, by: size))
+        m: rows, n: inputs, k: all, aRow: all, aColumn: 1, bRow: inputs, bColumn: 1),
+      w: turned(all, all, by: inputs, rows),
+      r: turned(isGRU ? 2 * size : columns, all, by: size, recurrentRows),
+      candidate: turned(
+        size, layer.appliesLinearBeforeReset ? size : all, by: size, recurrentRows))
   }
 
   private struct Products {
@@ -172,43 +187,42 @@ struct RecurrentBackward<T: BackwardElement>: Sendable {
     var all: [MatrixProduct] { [x, w, r, candidate] }
   }
 
+  private func multiply(
+    _ product: MatrixProduct, _ a: UnsafePointer<T>, _ b: UnsafePointer<T>,
+    _ c: UnsafeMutablePointer<T>, _ wide: WideRun<T>
+  ) throws(StackLensError) {
+    try T.product(product, a, b, c, wide.scratch + room.products, wide.run.parallel)
+  }
+
   private func weights(
-    _ direction: Int, _ x: UnsafePointer<T>, _ w: UnsafePointer<T>, _ wide: WideRun<T>,
+    _ x: UnsafePointer<T>, _ w: UnsafePointer<T>, _ wide: WideRun<T>,
     _ part: (Int) -> UnsafeMutablePointer<T>
   ) throws(StackLensError) {
-    let (columns, size, inputs) = (layer.gateColumns, layer.hiddenSize, layer.inputSize)
+    let products = try Self.products(layer, leavesStepOut: false)
+    if wantsOutput[0] { try multiply(products.x, part(room.sums), w, wide.outputs[0], wide) }
+    if wantsOutput[1] { try multiply(products.w, part(room.sums), x, wide.outputs[1], wide) }
+  }
+
+  private func recurrentWeights(
+    _ direction: Int, leavesStepOut: Bool, _ wide: WideRun<T>,
+    _ part: (Int) -> UnsafeMutablePointer<T>
+  ) throws(StackLensError) {
+    let (columns, size) = (layer.gateColumns, layer.hiddenSize)
     let rows = layer.steps * layer.batch
-    let products = try Self.products(layer)
-    let sums = part(room.sums) + direction * rows * columns
-    func multiply(
-      _ product: MatrixProduct, _ a: UnsafePointer<T>, _ b: UnsafePointer<T>,
-      _ c: UnsafeMutablePointer<T>, accumulates: Bool = false
-    ) throws(StackLensError) {
-      try T.product(
-        product, a, b, c, accumulates: accumulates, wide.scratch + room.products,
-        wide.run.parallel)
-    }
-    if wantsOutput[0] {
-      try multiply(
-        products.x, sums, w + direction * columns * inputs, wide.outputs[0],
-        accumulates: direction > 0)
-    }
-    if wantsOutput[1] {
-      try multiply(products.w, sums, x, wide.outputs[1] + direction * columns * inputs)
-    }
-    guard wantsOutput[2] else { return }
+    let products = try Self.products(layer, leavesStepOut: leavesStepOut)
+    // A direction that walks back begins with the last rows.
+    let first = leavesStepOut && !layer.isReversed[direction] ? min(rows, layer.batch) : 0
+    let sums = part(room.sums) + first * layer.directions * columns + direction * columns
+    let own = (direction * rows + first) * size
     let target = wide.outputs[2] + direction * columns * size
-    let before = part(room.before) + direction * rows * size
-    try multiply(products.r, sums, before, target)
+    try multiply(products.r, sums, part(room.before) + own, target, wide)
     guard layer.cell == .gru else { return }
+    let candidates = target + 2 * size * size
     if layer.appliesLinearBeforeReset {
       try multiply(
-        products.candidate, part(room.inner) + direction * rows * size, before,
-        target + 2 * size * size)
+        products.candidate, part(room.inner) + own, part(room.before) + own, candidates, wide)
     } else {
-      try multiply(
-        products.candidate, sums + 2 * size, part(room.met) + direction * rows * size,
-        target + 2 * size * size)
+      try multiply(products.candidate, sums + 2 * size, part(room.met) + own, candidates, wide)
     }
   }
 
@@ -218,12 +232,13 @@ struct RecurrentBackward<T: BackwardElement>: Sendable {
     let (columns, size, rows) = (layer.gateColumns, layer.hiddenSize, layer.steps * layer.batch)
     let own = target + direction * 2 * columns
     own.update(repeating: 0, count: columns)
-    T.addRows(part(room.sums) + direction * rows * columns, rows, columns, own)
+    T.addRows(
+      part(room.sums) + direction * columns, rows, layer.directions * columns, columns, own)
     (own + columns).update(from: own, count: columns)
     guard layer.cell == .gru, layer.appliesLinearBeforeReset else { return }
     (own + columns + 2 * size).update(repeating: 0, count: size)
     T.addRows(
-      part(room.inner) + direction * rows * size, rows, size, own + columns + 2 * size)
+      part(room.inner) + direction * rows * size, rows, size, size, own + columns + 2 * size)
   }
 
   /// Peepholes i and f see the cell state before a step, o the one after it.
@@ -236,7 +251,7 @@ struct RecurrentBackward<T: BackwardElement>: Sendable {
     own.update(repeating: 0, count: 3 * size)
     for step in 0..<layer.steps {
       for item in 0..<layer.batch where step < lengths[item] {
-        let row = direction * layer.steps * layer.batch + layer.xRow(step: step, item: item)
+        let row = layer.xRow(step: step, item: item) * layer.directions + direction
         let sums = allSums + row * columns
         let after =
           kept + layer.keptOffset(step: step, direction: direction, item: item) + columns

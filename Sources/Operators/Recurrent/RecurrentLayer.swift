@@ -186,6 +186,13 @@ struct RecurrentLayer: Sendable {
   }
 }
 
+/// Whether there are zeros only.
+func isZero<T: Equatable & ExpressibleByIntegerLiteral>(
+  _ values: UnsafePointer<T>, count: Int
+) -> Bool {
+  UnsafeBufferPointer(start: values, count: count).allSatisfy { $0 == 0 }
+}
+
 extension RecurrentLayer {
   /// Copies the states of all items, in the tensor's order, to one matrix for each direction: zeros
   /// where there are none, and for items without steps.
