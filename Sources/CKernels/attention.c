@@ -65,6 +65,16 @@ static void multiply(bool half, size_t k, size_t n, const float *a, size_t a_str
   }
 }
 
+/// What a dropout leaves of values that stand for the weights of a block.
+static void drop_rows(const slk_score_block *block, float *values) {
+  const slk_attention_view *view = block->view;
+  if (view->dropping.scale == 0.0f) return;
+  for (size_t row = 0; row < block->rows; row++) {
+    float *own = values + row * block->stride;
+    slk_drop(own, own, view->key_count, &view->dropping, (block->first + row) * view->key_count);
+  }
+}
+
 /// A few queries, each key and value read where it lies.
 static void attend_directly(const slk_attention_view *view, const scratch_plan *plan,
                             float *scores, float *inverse_sums) {
@@ -78,6 +88,7 @@ static void attend_directly(const slk_attention_view *view, const scratch_plan *
   };
   SLK_DISPATCH(score_rows, &block);
   SLK_DISPATCH(exponentiate, &block);
+  drop_rows(&block, scores);
   SLK_DISPATCH(mix_rows, &block);
 }
 
@@ -109,6 +120,7 @@ void slk_attend(const slk_attention_view *view, void *scratch) {
         .inverse_sums = inverse_sums,
     };
     SLK_DISPATCH(exponentiate, &block);
+    drop_rows(&block, scores);
     multiply(half, length, width, scores, plan.stride, rows, halves, values, block_out,
              view->out_stride);
     SLK_DISPATCH(scale_rows, block_out, view->out_stride, inverse_sums, rows, width);
@@ -139,6 +151,7 @@ void slk_attention_head(const slk_attention *attention, size_t begin, size_t end
       .after = attention->causal ? 0 : SIZE_MAX,
       .empty_is_zero = attention->key_mask != NULL || attention->no_keys_as_zero,
       .bf16 = attention->bf16,
+      .dropping = attention->dropping,
   };
   slk_attend(&view, scratch);
 }
@@ -242,7 +255,9 @@ void slk_attend_back(const slk_attention_view *view, const slk_attention_flow *f
         .inverse_sums = inverse_sums,
     };
     SLK_DISPATCH(exponentiate, &block);
+    drop_rows(&block, back);
     SLK_DISPATCH(weights_back, &block, back);
+    drop_rows(&block, scores);
     multiply(half, length, size, back, plan.stride, rows, halves, key_rows,
              flow->dq + first * view->q_stride, view->q_stride);
     turned_block turned = {half, back, plan.stride, rows, length, tiles};

@@ -82,8 +82,8 @@ static void SLK_NAME(noise)(uint64_t start, uint64_t place, bool is_normal, doub
   }
 }
 
-static void SLK_NAME(seeded_dropout)(uint64_t start, uint64_t place, uint64_t limit, float scale,
-                                     const float *x, float *y, size_t n) {
+static void SLK_NAME(drop)(uint64_t start, uint64_t place, uint64_t limit, float scale,
+                           const float *x, float *y, size_t n) {
   for (size_t at = 0; at < n; at += SLK_WIDTH) {
     const vbits low = SLK_NAME(bits_at)(start, place + at) >> 32;
     const vbits high = SLK_NAME(bits_at)(start, place + at + SLK_HALF) >> 32;

@@ -11,7 +11,7 @@ import Testing
 /// Graphs that are differentiated after what gradients have kernels for was joined.
 struct TrainingFusionTests {
   /// A transformer block with a loss, its weights as initialisers.
-  private static func block(_ numbers: inout SeededNumbers) throws -> (
+  private static func block(_ numbers: inout SeededNumbers, drops: Bool = false) throws -> (
     graph: Graph, weights: [String]
   ) {
     let g = GraphBuilder("block")
@@ -39,7 +39,13 @@ struct TrainingFusionTests {
     }
     let scores = g.matMul(try parts("q", [0, 2, 1, 3]), try parts("k", [0, 2, 3, 1]))
     let scaled = scores / (try g.scalar("root", 2)) + g.floats("mask", 2, 1, 1, 5)
-    let mixed = g.matMul(g.add("Softmax", [scaled]), try parts("v", [0, 2, 1, 3]))
+    var shares = g.add("Softmax", [scaled])
+    if drops {
+      shares = g.add(
+        "SeededDropout", [shares, try g.scalar("ratio", 0.3), g.input("seed", .int64, [])],
+        ["salt": .int(9)], domain: "ai.stacklens")
+    }
+    let mixed = g.matMul(shares, try parts("v", [0, 2, 1, 3]))
     let joined = g.add(
       "Reshape", [g.add("Transpose", [mixed], ["perm": .ints([0, 2, 1, 3])]), flat])
     let x = try normalized(try linear(joined, "o", 12, 12) + embedded, "n1")
@@ -74,9 +80,10 @@ struct TrainingFusionTests {
     return result
   }
 
-  @Test func joinedPartsHaveTheSameGradients() throws {
+  @Test(arguments: [false, true])
+  func joinedPartsHaveTheSameGradients(drops: Bool) throws {
     var numbers = SeededNumbers(21)
-    let (graph, weights) = try Self.block(&numbers)
+    let (graph, weights) = try Self.block(&numbers, drops: drops)
     var inputs: [String: Tensor] = [
       "x": try Tensor([Int64](arrayLiteral: 1, 2, 8, 0, 2, 2, 7, 5, 5, 1), shape: Shape([2, 5])),
       "mask": try Tensor(
@@ -86,6 +93,7 @@ struct TrainingFusionTests {
     for constant in graph.initializers where weights.contains(constant.name) {
       inputs[constant.name] = constant.tensor
     }
+    if drops { inputs["seed"] = try Tensor(scalar: Int64(17)) }
     let plain = try Self.training(graph, weights, isFused: false)
     let fused = try Self.training(graph, weights, isFused: true)
     let expected = try session(plain, level: 0).run(tensors: inputs)
@@ -96,7 +104,7 @@ struct TrainingFusionTests {
     for name in ["Attention", "AttentionGradient", "GatherGradient", "ActivationGradient"] {
       #expect(operators.contains(name), "\(name) in \(operators)")
     }
-    for name in ["Erf", "Softmax", "MatMul"] {
+    for name in ["Erf", "Softmax", "MatMul", "SeededDropout"] {
       #expect(!operators.contains(name), "\(name)")
     }
   }

@@ -72,6 +72,10 @@ private struct TestFunction {
   /// Floating-point inputs.
   private(set) var variables: [String] = []
   private let title: String
+  /// Inputs that are the ratio of a dropout inside.
+  private static let ratios = [
+    "ai.stacklens.Attention": "x4", "ai.stacklens.AttentionGradient": "x5",
+  ]
 
   init(_ definition: OperatorDefinition, _ sample: Sample) throws {
     title = definition.title
@@ -111,6 +115,7 @@ private struct TestFunction {
   /// images.
   private static func isOption(_ name: String, of definition: OperatorDefinition) -> Bool {
     if definition.name == "OneHot" { return name != "x2" }
+    if let ratio = ratios[definition.title] { return name == ratio }
     return [
       "Resize", "ResizeGradient", "Dropout", "SeededDropout", "MaxRoiPool", "MaxRoiPlaces", "Range",
     ].contains(definition.name) && name != "x0"

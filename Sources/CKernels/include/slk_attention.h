@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "slk_noise.h"
+
 /// One head of one sequence. Query i is `head_size` floats at q + i * q_stride, and so for keys,
 /// values and the output, whose rows have `value_size` floats.
 typedef struct {
@@ -32,6 +34,8 @@ typedef struct {
   /// What a query gets whose scores are all -infinity: zeros, or NaN as softmax gives.
   bool empty_is_zero;
   bool bf16;  ///< The products in bfloat16, where slk_cpu_has_bf16() is true; else float32.
+  /// Of the weights; that of query i and key j is element i * key_count + j.
+  slk_dropping dropping;
 } slk_attention_view;
 
 /// Scratch of one call, 64-byte aligned, for at most `key_count` keys.
@@ -74,6 +78,7 @@ typedef struct {
   bool no_keys_as_zero;  ///< A row whose weights are not numbers gives zeros.
   bool causal;  ///< Token i sees keys up to i.
   bool bf16;    ///< As in slk_attention_view.
+  slk_dropping dropping;  ///< Of the weights of a head.
 } slk_attention;
 
 /// Computes head `head` of the sequence that holds the tokens [begin, end).

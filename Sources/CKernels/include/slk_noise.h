@@ -13,8 +13,15 @@
 void slk_noise_f32(uint64_t start, uint64_t place, bool is_normal, double first, double second,
                    float *y, size_t n);
 
-/// y = x scale, or 0 where the 32 upper bits of a place are below `limit`.
-void slk_seeded_dropout_f32(uint64_t start, uint64_t place, uint64_t limit, float scale,
-                            const float *x, float *y, size_t n);
+/// Which elements a dropout drops. Element i is dropped where 32 random bits, which follow from
+/// start + i alone (SplitMix64), are below `limit`; the others are multiplied by `scale`.
+typedef struct {
+  uint64_t start;
+  uint32_t limit;
+  float scale;  ///< 0: nothing is dropped.
+} slk_dropping;
+
+/// The elements that begin at number `first`; x and y may be one.
+void slk_drop(const float *x, float *y, size_t n, const slk_dropping *dropping, uint64_t first);
 
 #endif

@@ -5,8 +5,8 @@ extension Transform {
   /// Scaled dot-product attention over heads, written out as exporters do, becomes one operator.
   ///
   /// From the softmax: up through an optional mask sum and scales to the product of queries and
-  /// keys, each transposed from [batch, length, heads, width]; down through the product with the
-  /// values to the transposition back. The reshapes around it stay: they move no data.
+  /// keys, each transposed from [batch, length, heads, width]; down through a dropout in training and
+  /// the product with the values to the transposition back. The reshapes around it stay: they move no data.
   static func fuseAttention(_ graph: Graph) -> Graph {
     rewrite(graph) { index, place in
       let softmax = graph.nodes[place]
@@ -14,18 +14,25 @@ extension Transform {
         let plain = weights(softmax, index), let scores = scaledScores(plain.scores, index)
       else { return nil }
       let guarded = guarded(plain.result, index)
-      let weights = guarded ?? (plain.result, [])
+      var weights = guarded ?? (plain.result, [])
+      var dropping: (inputs: [String], salt: Attribute)?
+      if let drop = index.onlyReader(of: weights.result), drop.node.isSeededDropout {
+        weights = (drop.node.outputs[0], weights.removed + [drop.index])
+        dropping = (Array(drop.node.inputs.dropFirst()), drop.node.attributes["salt"] ?? .int(0))
+      }
       guard let mixed = index.onlyReader(of: weights.result, "MatMul"),
         mixed.node.inputs[0] == weights.result,
         let value = transposed(mixed.node.inputs[1], lengthAndHeads, index),
         let end = turnedBack(mixed.node, scores.product, index)
       else { return nil }
       let node = Node(
-        "Attention", inputs: [scores.query, scores.key, value, scores.mask],
+        "Attention",
+        inputs: [scores.query, scores.key, value, scores.mask] + (dropping?.inputs ?? []),
         outputs: end.turn.node.outputs,
         attributes: [
           "scale": .float(scores.scale), "no_keys_as_zero": .int(guarded == nil ? 0 : 1),
           "keeps_query_length": .int(end.removed.isEmpty ? 0 : 1),
+          "salt": dropping?.salt ?? .int(0),
         ],
         name: softmax.name, domain: "ai.stacklens")
       return Replacement(
@@ -177,5 +184,12 @@ extension Transform {
       case .ints(permutation)? = transpose.node.attributes["perm"]
     else { return nil }
     return transpose.node.inputs[0]
+  }
+}
+
+extension Node {
+  /// A dropout in training, with a ratio and a seed.
+  fileprivate var isSeededDropout: Bool {
+    domain == "ai.stacklens" && opType == "SeededDropout" && inputs.count == 3
   }
 }

@@ -7,19 +7,22 @@ extension OperatorDefinition {
   /// softmax(scale · Q Kᵀ + mask) V for each head. Made by the compile passes.
   ///
   /// Inputs: query [B, L, H, D], key [B, M, H, D], value [B, M, H, E]; mask, added to the scores
-  /// [B, H, L, M] (optional). Everything broadcasts as in the products and the sum that this stands
+  /// [B, H, L, M] (optional); ratio and seed of a dropout of the weights with the `salt`, as
+  /// SeededDropout has them (optional). Everything broadcasts as in the products and the sum that this stands
   /// for. Output: [B, L, H, E]. With no_keys_as_zero a row of weights that are not numbers, because
   /// the mask leaves no key, counts as zeros; keeps_query_length is told in `AttentionShapes`. With
   /// rounds_factors the products round theirs to bfloat16, where the processor has such products.
   static let attention = OperatorDefinition(
-    "Attention", domain: stackLensDomain, versions: [1], inputs: 3...4,
+    "Attention", domain: stackLensDomain, versions: [1], inputs: 3...6,
     attributes: [
       .float("scale", default: 1), .int("no_keys_as_zero", default: 0),
       .int("keeps_query_length", default: 0), .int("rounds_factors", default: 0),
+      .int("salt", default: 0),
     ],
     infer: { (context) throws(StackLensError) in
       let query = try context.input(0, oneOf: [.float32, .float64, .float16, .bfloat16])
       _ = try context.sameElementType(0, 1, 2, 3)
+      try requireDropping(context, 4)
       let shapes = try AttentionShapes(
         context.inputs, keepsQueryLength: context.flag("keeps_query_length"))
       return [TensorType(query.elementType, shapes.output)]
@@ -27,7 +30,8 @@ extension OperatorDefinition {
     execution: .kernels([
       Kernel("heads", prepare: attentionByHeads),
       Kernel("packed") { (preparation) throws(StackLensError) in
-        guard try preparation.input(0).elementType == .float32 else { return nil }
+        guard try preparation.input(0).elementType == .float32, !preparation.hasInput(4)
+        else { return nil }
         let shapes = try AttentionShapes(
           preparation.inputs, keepsQueryLength: preparation.flag("keeps_query_length"))
         let scale = try preparation.float("scale")
@@ -67,12 +71,14 @@ extension OperatorDefinition {
           preparation.inputs, keepsQueryLength: preparation.flag("keeps_query_length"))
         let scale = Double(try preparation.float("scale"))
         let isGuarded = try preparation.flag("no_keys_as_zero")
-        return try wideKernel(Double.self, preparation) { (wide) throws(StackLensError) in
+        let salt = try preparation.int("salt")
+        return try wideKernel(Double.self, preparation, inputs: 4) {
+          (wide) throws(StackLensError) in
           let (query, key) = (try wide.input(0), try wide.input(1))
           let mask = wide.inputs.count > 3 ? wide.inputs[3] : nil
           shapes.plainly(
-            query, key, try wide.input(2), mask, scale, isGuarded, wide.outputs[0],
-            wide.run.parallel)
+            query, key, try wide.input(2), mask, scale, isGuarded,
+            try Dropping(of: wide.run, 4, salt), wide.outputs[0], wide.run.parallel)
         }
       },
     ]),
@@ -95,6 +101,16 @@ extension OperatorDefinition {
         [.floats(1, 1, 2, 4), .floats(1, 3, 2, 4), .floats(2, 3, 2, 5), .floats(1, 2, 5, 3)],
         ["keeps_query_length": .int(1)]),
       Sample([.floats(2, 0, 2, 4), .floats(2, 3, 2, 4), .floats(2, 3, 2, 4)]),
+      Sample(
+        [
+          .floats(2, 5, 3, 4), .floats(2, 5, 3, 4), .floats(2, 5, 3, 4), .absent,
+          .tensor(quarter), .tensor(seed),
+        ], ["salt": .int(5)]),
+      Sample(
+        [
+          .floats(2, 3, 2, 4), .floats(1, 7, 2, 4), .floats(2, 7, 1, 6), .floats(1, 1, 1, 1),
+          .tensor(quarter), .tensor(seed),
+        ], ["scale": .float(0.5)]),
       Sample([.floats(2, 2, 2, 4), .floats(2, 0, 2, 4), .floats(2, 0, 2, 4)]),
       Sample([
         .random(.float16, [1, 2, 1, 4], low: -1, high: 1),
@@ -104,6 +120,16 @@ extension OperatorDefinition {
     ])
 
   /// Self-attention in one pass over each head: equal shapes, a mask over the keys of each text.
+  /// Ratio and seed of a dropout, from input `first` on, if there is one.
+  static func requireDropping(
+    _ context: Inference, _ first: Int
+  ) throws(StackLensError) {
+    guard context.hasInput(first) || context.hasInput(first + 1) else { return }
+    guard try context.input(first, oneOf: ElementType.reals).shape.count == 1,
+      try context.input(first + 1, oneOf: [.int64]).shape.count == 1
+    else { throw .shapeMismatch("ratio and seed of a dropout are one number each") }
+  }
+
   private static func attentionByHeads(
     _ preparation: Preparation
   ) throws(StackLensError) -> PreparedKernel? {
@@ -121,6 +147,7 @@ extension OperatorDefinition {
     let (scale, width) = (try preparation.float("scale"), heads * headSize)
     let isGuarded = try preparation.flag("no_keys_as_zero")
     let rounds = try preparation.flag("rounds_factors")
+    let salt = try preparation.int("salt")
     let rows = mask
     let items = shape[0] * heads
     let parts = min(preparation.threadCount * 3, max(items, 1))
@@ -139,6 +166,7 @@ extension OperatorDefinition {
       settings.no_keys_as_zero = isGuarded
       settings.bf16 = rounds
       let bias = rows == nil ? nil : UnsafePointer(try run.input(3).floats)
+      let dropping = try Dropping(of: run, 4, salt)
       let (common, scratch) = (settings, run.scratch)
       run.parallel.forEach(parts) { part in
         var settings = common
@@ -148,6 +176,9 @@ extension OperatorDefinition {
             settings.bias = bias + batch * rows.batchStride
             settings.bias_head_stride = rows.headStride
             settings.bias_row_stride = rows.rowStride
+          }
+          if let dropping {
+            settings.dropping = dropping.native(from: item &* length &* length)
           }
           slk_attention_head(
             &settings, batch * length, (batch + 1) * length, item % heads,

@@ -136,6 +136,16 @@ struct AttentionShapes: Sendable {
     return weights.map { $0 / total }
   }
 
+  /// What a dropout multiplies the weights of one row by.
+  func keptShares(_ entry: Int, _ i: Int, _ dropping: Dropping?) -> [Double] {
+    guard let dropping else { return [Double](repeating: 1, count: keyCount) }
+    let (batch, head) = entry.quotientAndRemainder(dividingBy: mixed[1])
+    // Where the values were broadcast, several rows share their weights.
+    let own = (masked[0] == 1 ? 0 : batch) * masked[1] + (masked[1] == 1 ? 0 : head)
+    let first = (own * masked[2] + i) * keyCount
+    return (0..<keyCount).map { dropping.factor(first + $0) }
+  }
+
   /// The row of the output in which row `i` of an entry of the mixed values lies.
   func outputRow(_ entry: Int, _ i: Int) -> Int {
     let (batch, head) = entry.quotientAndRemainder(dividingBy: mixed[1])
@@ -146,7 +156,7 @@ struct AttentionShapes: Sendable {
   /// The formula, row by row.
   func plainly(
     _ query: UnsafePointer<Double>, _ key: UnsafePointer<Double>, _ value: UnsafePointer<Double>,
-    _ mask: UnsafePointer<Double>?, _ scale: Double, _ isGuarded: Bool,
+    _ mask: UnsafePointer<Double>?, _ scale: Double, _ isGuarded: Bool, _ dropping: Dropping?,
     _ output: UnsafeMutablePointer<Double>, _ parallel: Parallel
   ) {
     guard mixed.count > 0 else { return }
@@ -154,7 +164,10 @@ struct AttentionShapes: Sendable {
     parallel.ranges(mixed.count(0..<3), grain: 4) { rows in
       for row in rows {
         let (entry, i) = row.quotientAndRemainder(dividingBy: length)
-        let weights = rowWeights(keyPlaces(entry, i), query, key, mask, scale, isGuarded)
+        let kept = keptShares(entry, i, dropping)
+        let weights = zip(
+          rowWeights(keyPlaces(entry, i), query, key, mask, scale, isGuarded), kept
+        ).map { $0 * $1 }
         let start = mixing.offsets(entry).b
         let target = output + outputRow(entry, i) * width
         for column in 0..<width {

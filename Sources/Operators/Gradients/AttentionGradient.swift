@@ -7,14 +7,16 @@ extension OperatorDefinition {
   /// Back through Attention of our own domain: from g and its inputs, the gradients of queries,
   /// keys, values and mask. The weights are computed again, a few rows at a time.
   static let attentionGradient = OperatorDefinition(
-    "AttentionGradient", domain: "ai.stacklens", versions: [1], inputs: 4...5, outputs: 1...4,
+    "AttentionGradient", domain: "ai.stacklens", versions: [1], inputs: 4...7, outputs: 1...4,
     attributes: [
       .float("scale", default: 1), .int("no_keys_as_zero", default: 0),
       .int("keeps_query_length", default: 0), .int("rounds_factors", default: 0),
+      .int("salt", default: 0),
     ],
     infer: { (context) throws(StackLensError) in
       let g = try context.input(0, oneOf: [.float32, .float64, .float16, .bfloat16])
       _ = try context.sameElementType(0, 1, 2, 3, 4)
+      try requireDropping(context, 5)
       let forward = Array(context.inputs.dropFirst())
       let shapes = try AttentionShapes(
         forward, keepsQueryLength: context.flag("keeps_query_length"))
@@ -33,17 +35,20 @@ extension OperatorDefinition {
         let scale = Double(try preparation.float("scale"))
         let isGuarded = try preparation.flag("no_keys_as_zero")
         let counts = preparation.outputs.map(\.shape.count)
-        return try wideKernel(Double.self, preparation) { (wide) throws(StackLensError) in
+        let salt = try preparation.int("salt")
+        return try wideKernel(Double.self, preparation, inputs: 5) {
+          (wide) throws(StackLensError) in
           for (output, count) in zip(wide.outputs, counts) {
             output.update(repeating: 0, count: count)
           }
           shapes.backPlainly(
             try wide.input(0), (try wide.input(1), try wide.input(2), try wide.input(3)),
-            wide.inputs.count > 4 ? wide.inputs[4] : nil, scale, isGuarded, wide.outputs)
+            wide.inputs.count > 4 ? wide.inputs[4] : nil, scale, isGuarded,
+            try Dropping(of: wide.run, 5, salt), wide.outputs)
         }
       },
     ]),
-    lower: lowered(attentionFlow), gradient: .composed(attentionFlow),
+    lower: lowered(attentionFlow), gradient: .composed(inputs: 5, attentionFlow),
     samples: [
       Sample(
         [
@@ -71,6 +76,16 @@ extension OperatorDefinition {
       Sample(
         [.floats(2, 0, 2, 4), .floats(2, 0, 2, 4), .floats(2, 0, 2, 4), .floats(2, 0, 2, 4)],
         outputs: 3),
+      Sample(
+        [
+          .floats(2, 5, 3, 4), .floats(2, 5, 3, 4), .floats(2, 5, 3, 4), .floats(2, 5, 3, 4),
+          .floats(2, 1, 1, 5), .tensor(quarter), .tensor(seed),
+        ], ["salt": .int(5), "scale": .float(0.5)], outputs: 3),
+      Sample(
+        [
+          .floats(1, 70, 2, 5), .floats(1, 70, 2, 5), .floats(1, 70, 2, 5),
+          .floats(1, 70, 2, 5), .absent, .tensor(quarter), .tensor(seed),
+        ], outputs: 3),
     ])
 
   /// Self-attention, one head at a time: equal shapes, a mask over the keys of each text.
@@ -93,6 +108,7 @@ extension OperatorDefinition {
     let (scale, width) = (try preparation.float("scale"), heads * headSize)
     let isGuarded = try preparation.flag("no_keys_as_zero")
     let rounds = try preparation.flag("rounds_factors")
+    let salt = try preparation.int("salt")
     let rows = mask
     let items = shape[0] * heads
     let parts = min(preparation.threadCount * 3, max(items, 1))
@@ -105,7 +121,7 @@ extension OperatorDefinition {
       let (k, v) = (try run.input(2).floats, try run.input(3).floats)
       let (dq, dk, dv) = (run.outputs[0].floats, run.outputs[1].floats, run.outputs[2].floats)
       let bias = rows == nil ? nil : UnsafePointer(try run.input(4).floats)
-      let scratch = run.scratch
+      let (dropping, scratch) = (try Dropping(of: run, 5, salt), run.scratch)
       run.parallel.forEach(parts) { part in
         var view = slk_attention_view()
         (view.q_stride, view.k_stride, view.v_stride) = (width, width, width)
@@ -124,6 +140,7 @@ extension OperatorDefinition {
             view.bias = bias + batch * rows.batchStride + head * rows.headStride
             view.bias_row_stride = rows.rowStride
           }
+          if let dropping { view.dropping = dropping.native(from: item &* length &* length) }
           var flow = slk_attention_flow(
             g: g + start, dq: dq + start, dk: dk + start, dv: dv + start)
           slk_attend_back(&view, &flow, scratch + part * room)
@@ -140,9 +157,10 @@ extension OperatorDefinition {
   let forward = GradientScope(
     node: scope.node, definition: scope.definition, graph: scope.graph,
     inputs: Array(scope.inputs.dropFirst()), outputs: [],
-    outputGradients: [try scope.input(0)], wants: scope.inputs.dropFirst().map { $0 != nil },
+    outputGradients: [try scope.input(0)],
+    wants: scope.inputs.dropFirst().enumerated().map { $0 < 4 && $1 != nil },
     names: Array(scope.names.dropFirst()), types: scope.types)
-  return try forward.flow(through: attentionParts)
+  return Array(try forward.flow(through: attentionParts).prefix(4))
 }
 
 /// Attention of our own domain in the standard's operators.
@@ -161,6 +179,11 @@ extension OperatorDefinition {
     let zero = try scope.scalar(0, like: query)
     weights = scope.choose(scope.apply("IsNaN", weights), zero, weights)
   }
+  if scope.hasInput(4) {
+    weights = scope.graph.add(
+      "SeededDropout", [weights, try scope.input(4), try scope.input(5)],
+      ["salt": .int(Int64(try scope.int("salt")))], domain: "ai.stacklens")
+  }
   var mixed = scope.apply("MatMul", weights, turned(try scope.input(2), [0, 2, 1, 3]))
   if try scope.flag("keeps_query_length") {
     func extent(_ edge: Edge, _ axis: Int64) -> Edge {
@@ -176,10 +199,10 @@ extension OperatorDefinition {
 }
 
 extension GradientRule {
-  static let attention = GradientRule { (scope) throws(StackLensError) in
+  static let attention = GradientRule(inputs: 4) { (scope) throws(StackLensError) in
     scope.graph.add(
       "AttentionGradient", [try scope.arriving()] + scope.inputs, scope.node.attributes,
-      domain: "ai.stacklens", wanted: scope.inputs.indices.map { scope.wants($0) })
+      domain: "ai.stacklens", wanted: scope.inputs.indices.prefix(4).map { scope.wants($0) })
   }
 }
 
@@ -190,7 +213,7 @@ extension AttentionShapes {
     _ operands: (
       query: UnsafePointer<Double>, key: UnsafePointer<Double>, value: UnsafePointer<Double>
     ), _ mask: UnsafePointer<Double>?, _ scale: Double, _ isGuarded: Bool,
-    _ targets: [UnsafeMutablePointer<Double>]
+    _ dropping: Dropping?, _ targets: [UnsafeMutablePointer<Double>]
   ) {
     let (length, width) = (mixed[2], mixed[3])
     guard mixed.count > 0, keyCount > 0 else { return }
@@ -198,6 +221,7 @@ extension AttentionShapes {
       let (entry, i) = row.quotientAndRemainder(dividingBy: length)
       let places = keyPlaces(entry, i)
       let weights = rowWeights(places, operands.query, operands.key, mask, scale, isGuarded)
+      let kept = keptShares(entry, i, dropping)
       let start = mixing.offsets(entry).b
       let arriving = g + outputRow(entry, i) * width
       let flowing = weights.indices.map { j in
@@ -205,9 +229,9 @@ extension AttentionShapes {
         for column in 0..<width {
           let place = start + j * mixing.bRow + column
           sum += arriving[column] * operands.value[place]
-          targets[2][place] += weights[j] * arriving[column]
+          targets[2][place] += weights[j] * kept[j] * arriving[column]
         }
-        return sum
+        return sum * kept[j]
       }
       let whole = zip(weights, flowing).reduce(0) { $0 + $1.0 * $1.1 }
       for (j, place) in places.enumerated() {

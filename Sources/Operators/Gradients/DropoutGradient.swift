@@ -33,26 +33,32 @@ extension OperatorDefinition {
     attributes: [.int("salt", default: 0)],
     infer: { (context) throws(StackLensError) in
       let type = try context.input(0, oneOf: ElementType.reals)
-      guard try context.input(1, oneOf: ElementType.reals).shape.count == 1,
-        try context.input(2, oneOf: [.int64]).shape.count == 1
-      else { throw .shapeMismatch("ratio and seed are one number each") }
+      try requireDropping(context, 1)
       return [type]
     },
     execution: .kernels([
       Kernel("vector") { (preparation) throws(StackLensError) in
         guard try preparation.input(0).elementType == .float32 else { return nil }
-        return try dropout(Float.self, preparation) { (start, limit, scale, range, x, y) in
-          let first = range.lowerBound
-          slk_seeded_dropout_f32(
-            start, UInt64(first), limit, scale, x + first, y + first, range.count)
+        let salt = try preparation.int("salt")
+        return PreparedKernel { (run) throws(StackLensError) in
+          let dropping = try Dropping(ratio: run.input(1), seed: run.input(2), salt: salt).native()
+          let (x, y) = (try run.input(0).floats, run.outputs[0].floats)
+          run.parallel.ranges(run.outputs[0].count, grain: cheapGrain) { range in
+            let first = range.lowerBound
+            withUnsafePointer(to: dropping) {
+              slk_drop(x + first, y + first, range.count, $0, UInt64(first))
+            }
+          }
         }
       },
       .reference { (preparation) throws(StackLensError) in
-        try dropout(Double.self, preparation) { (start, limit, scale, range, x, y) in
-          for i in range {
-            let bits = scrambled(start &+ UInt64(i)) >> 32
-            y[i] = bits < limit ? 0 : x[i] * scale
-          }
+        let (count, salt) = (preparation.outputs[0].shape.count, try preparation.int("salt"))
+        return try wideKernel(Double.self, preparation, inputs: 1) {
+          (wide) throws(StackLensError) in
+          let (x, y) = (try wide.input(0), wide.outputs[0])
+          let dropping = try Dropping(
+            ratio: wide.run.input(1), seed: wide.run.input(2), salt: salt)
+          for i in 0..<count { y[i] = x[i] * dropping.factor(i) }
         }
       },
     ]),
@@ -76,38 +82,49 @@ extension OperatorDefinition {
     try Tensor(scalar: Int64(11))
   }
 
-  private static func dropout<T: RealElement & BinaryFloatingPoint>(
-    _: T.Type, _ preparation: Preparation,
-    _ drop:
-      @escaping @Sendable (
-        _ start: UInt64, _ limit: UInt64, _ scale: T, Range<Int>, UnsafePointer<T>,
-        UnsafeMutablePointer<T>
-      ) -> Void
-  ) throws(StackLensError) -> PreparedKernel {
-    let count = preparation.outputs[0].shape.count
-    let salt = UInt64(bitPattern: Int64(try preparation.int("salt")))
-    return try wideKernel(T.self, preparation, inputs: 1) { (wide) throws(StackLensError) in
-      let (x, y) = (try wide.input(0), wide.outputs[0])
-      let seed = try wide.run.input(2).integers()[0]
-      guard let ratio = try wide.run.input(1).real, ratio >= 0, ratio < 1 else {
-        throw .invalidArgument("the ratio of a dropout must be in [0, 1)")
-      }
-      let start = scrambled(UInt64(bitPattern: Int64(seed)) ^ scrambled(salt))
-      // Dropped where 32 random bits are below the ratio's share of 2^32.
-      let limit = UInt64(ratio * 4_294_967_296)
-      let scale = T(1 / (1 - ratio))
-      wide.run.parallel.ranges(count, grain: cheapGrain) { range in
-        drop(start, limit, scale, range, x, y)
-      }
-    }
-  }
-
   /// The mixing step of SplitMix64 (Steele, Lea and Flood, 2014).
   static func scrambled(_ value: UInt64) -> UInt64 {
     var z = value &* 0x9e37_79b9_7f4a_7c15
     z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
     z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
     return z ^ (z >> 31)
+  }
+}
+
+/// Which elements a dropout drops: it follows from seed and salt, and the element's number.
+struct Dropping: Sendable {
+  private let start: UInt64
+  /// Dropped where 32 random bits are below the ratio's share of 2^32.
+  private let limit: UInt64
+  private let scale: Double
+
+  /// - Throws: `.invalidArgument` for a ratio outside of [0, 1).
+  init(ratio: Tensor, seed: Tensor, salt: Int) throws(StackLensError) {
+    guard let ratio = try ratio.real, ratio >= 0, ratio < 1 else {
+      throw .invalidArgument("the ratio of a dropout must be in [0, 1)")
+    }
+    let seed = UInt64(bitPattern: Int64(try seed.integers()[0]))
+    let salt = UInt64(bitPattern: Int64(salt))
+    start = OperatorDefinition.scrambled(seed ^ OperatorDefinition.scrambled(salt))
+    limit = UInt64(ratio * 4_294_967_296)
+    scale = 1 / (1 - ratio)
+  }
+
+  /// Of the inputs of a run from `first` on; nil where they are left out.
+  init?(of run: Invocation, _ first: Int, _ salt: Int) throws(StackLensError) {
+    guard run.inputs.count > first, let ratio = run.inputs[first] else { return nil }
+    try self.init(ratio: ratio, seed: run.input(first + 1), salt: salt)
+  }
+
+  /// 0 for an element that is dropped.
+  func factor(_ index: Int) -> Double {
+    OperatorDefinition.scrambled(start &+ UInt64(index)) >> 32 < limit ? 0 : scale
+  }
+
+  /// The kernels' form, for elements that begin at number `first`.
+  func native(from first: Int = 0) -> slk_dropping {
+    slk_dropping(
+      start: start &+ UInt64(bitPattern: Int64(first)), limit: UInt32(limit), scale: Float(scale))
   }
 }
 
