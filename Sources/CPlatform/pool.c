@@ -1,9 +1,14 @@
 // A pool of spinning, then parking, workers.
 //
-// One 64-bit word carries the number of the job and the next unclaimed index. A worker reads the
-// job, then claims an index by compare-and-swap on that word: success proves that the job it read
-// is still the current one, so a worker that wakes late can never touch a finished job, and nobody
-// has to wait for it.
+// One 64-bit word carries the number of the job and how many of its parts were claimed from either
+// end. A thread reads the job, then claims a part by compare-and-swap on that word: success proves
+// that the job it read is still the current one, so a worker that wakes late can never touch a
+// finished job, and nobody has to wait for it.
+//
+// The caller claims from the front and the workers from the back. Jobs that walk over the same memory
+// in the same order, such as the products with some weights and the update of these weights, then
+// find most of it where they left it, in the caches of their own processor: to write to what another
+// one has read takes several times as long.
 #define _GNU_SOURCE
 #include <linux/futex.h>
 #include <pthread.h>
@@ -21,15 +26,16 @@
 #define relax() sched_yield()
 #endif
 
-enum { index_bits = 32, spin_nanoseconds = 100000 };
-static const uint64_t index_mask = 0xffffffffu;
+enum { end_bits = 16, job_shift = 2 * end_bits, spin_nanoseconds = 100000 };
+static const uint64_t job_mask = 0xffffffffu, end_mask = 0xffff, claims_mask = 0xffffffffu;
 
 struct slp_pool {
-  _Alignas(64) _Atomic uint64_t state;  // job number << 32 | next index
+  _Alignas(64) _Atomic uint64_t state;  // job number << 32 | parts from the back << 16 | the front
   _Alignas(64) _Atomic uint64_t completed;
   _Alignas(64) _Atomic(slp_task) task;
   _Atomic(void *) context;
   _Atomic size_t count;
+  _Atomic size_t length;  // indices of a part, so that 16 bits count the parts
   _Atomic int caller_processor;
   _Alignas(64) _Atomic uint32_t arrived;  // at the present meeting
   _Alignas(64) _Atomic uint32_t round;    // meetings held
@@ -43,28 +49,33 @@ struct slp_pool {
   pthread_t *threads;
 };
 
-static void work(slp_pool *pool, uint64_t job) {
+static void work(slp_pool *pool, uint64_t job, bool from_front) {
   while (1) {
     uint64_t state = atomic_load_explicit(&pool->state, memory_order_acquire);
-    if (state >> index_bits != job) return;
+    if (state >> job_shift != job) return;
     slp_task task = atomic_load_explicit(&pool->task, memory_order_relaxed);
     void *context = atomic_load_explicit(&pool->context, memory_order_relaxed);
-    size_t count = atomic_load_explicit(&pool->count, memory_order_relaxed);
-    uint64_t index = state & index_mask;
-    if (index >= count) return;
-    if (!atomic_compare_exchange_weak_explicit(&pool->state, &state, state + 1,
+    const size_t count = atomic_load_explicit(&pool->count, memory_order_relaxed);
+    const size_t length = atomic_load_explicit(&pool->length, memory_order_relaxed);
+    const size_t parts = (count + length - 1) / length;
+    const size_t front = state & end_mask, back = state >> end_bits & end_mask;
+    if (front + back >= parts) return;
+    const uint64_t claim = from_front ? 1 : (uint64_t)1 << end_bits;
+    if (!atomic_compare_exchange_weak_explicit(&pool->state, &state, state + claim,
                                                memory_order_acq_rel, memory_order_acquire)) {
       continue;
     }
-    task(context, (size_t)index);
-    atomic_fetch_add_explicit(&pool->completed, 1, memory_order_release);
+    const size_t begin = (from_front ? front : parts - 1 - back) * length;
+    const size_t end = count - begin < length ? count : begin + length;
+    for (size_t index = begin; index < end; index++) task(context, index);
+    atomic_fetch_add_explicit(&pool->completed, end - begin, memory_order_release);
   }
 }
 
 static void park(slp_pool *pool, uint64_t seen) {
   uint32_t ticket = atomic_load(&pool->wake);
   atomic_fetch_add(&pool->parked, 1);
-  if (atomic_load(&pool->state) >> index_bits == seen && !atomic_load(&pool->stopping)) {
+  if (atomic_load(&pool->state) >> job_shift == seen && !atomic_load(&pool->stopping)) {
     syscall(SYS_futex, &pool->wake, FUTEX_WAIT_PRIVATE, ticket, NULL, NULL, 0);
   }
   atomic_fetch_sub(&pool->parked, 1);
@@ -88,7 +99,7 @@ static void *worker(void *argument) {
     int64_t deadline = 0;
     uint32_t spins = 0;
     uint64_t job;
-    while ((job = atomic_load_explicit(&pool->state, memory_order_acquire) >> index_bits) == seen) {
+    while ((job = atomic_load_explicit(&pool->state, memory_order_acquire) >> job_shift) == seen) {
       if (atomic_load_explicit(&pool->stopping, memory_order_relaxed)) return NULL;
       relax();
       if ((++spins & 255) != 0) continue;
@@ -102,7 +113,7 @@ static void *worker(void *argument) {
     seen = job;
     const int caller = atomic_load_explicit(&pool->caller_processor, memory_order_relaxed);
     if (caller >= 0 && caller < CPU_SETSIZE && sched_getcpu() == caller) leave_processor(caller);
-    work(pool, job);
+    work(pool, job, false);
   }
   return NULL;
 }
@@ -120,7 +131,7 @@ static void start_workers(slp_pool *pool) {
 slp_pool *slp_pool_create(size_t thread_count) {
   slp_pool *pool = slp_aligned_alloc(sizeof *pool);
   if (!pool) return NULL;
-  *pool = (slp_pool){.worker_count = thread_count > 1 ? thread_count - 1 : 0};
+  *pool = (slp_pool){.length = 1, .worker_count = thread_count > 1 ? thread_count - 1 : 0};
   atomic_flag_clear(&pool->busy);
   pool->threads = calloc(pool->worker_count + 1, sizeof *pool->threads);
   if (!pool->threads) {
@@ -167,20 +178,21 @@ static void wait_a_turn(uint32_t *turns) {
 
 /// Runs one job on a pool that was taken, and gives the pool back.
 static void run_taken(slp_pool *pool, size_t count, slp_task task, void *context) {
-  uint64_t job = (atomic_load_explicit(&pool->state, memory_order_relaxed) >> index_bits) + 1;
-  job &= index_mask;
-  // Close the old job under the new number minus one claimable index, write the fields, then open.
-  atomic_store_explicit(&pool->state, job << index_bits | index_mask, memory_order_relaxed);
+  uint64_t job = (atomic_load_explicit(&pool->state, memory_order_relaxed) >> job_shift) + 1;
+  job &= job_mask;
+  // Close the old job under a new number without claimable parts, write the fields, then open.
+  atomic_store_explicit(&pool->state, job << job_shift | claims_mask, memory_order_relaxed);
   atomic_thread_fence(memory_order_seq_cst);
   atomic_store_explicit(&pool->task, task, memory_order_relaxed);
   atomic_store_explicit(&pool->context, context, memory_order_relaxed);
   atomic_store_explicit(&pool->count, count, memory_order_relaxed);
+  atomic_store_explicit(&pool->length, count / end_mask + 1, memory_order_relaxed);
   atomic_store_explicit(&pool->caller_processor, sched_getcpu(), memory_order_relaxed);
   atomic_store_explicit(&pool->completed, 0, memory_order_relaxed);
-  job = (job + 1) & index_mask;
-  atomic_store(&pool->state, job << index_bits);
+  job = (job + 1) & job_mask;
+  atomic_store(&pool->state, job << job_shift);
   wake_all(pool);
-  work(pool, job);
+  work(pool, job, true);
   uint32_t turns = 0;
   while (atomic_load_explicit(&pool->completed, memory_order_acquire) < count) {
     wait_a_turn(&turns);
@@ -190,7 +202,7 @@ static void run_taken(slp_pool *pool, size_t count, slp_task task, void *context
 
 void slp_pool_run(slp_pool *pool, size_t count, slp_task task, void *context) {
   if (count == 0) return;
-  if (count > 1 && count < index_mask && take(pool)) {
+  if (count > 1 && take(pool)) {
     run_taken(pool, count, task, context);
   } else {
     for (size_t i = 0; i < count; i++) task(context, i);

@@ -220,7 +220,8 @@ public final class Trainer: @unchecked Sendable {  // every entry goes through `
       outputs = try program.run(batch, seed: seed, weights.tensors, into: destinations)
     } catch { throw error.within("training step \(progress.step + 1)") }
     let loss = Double(try outputs[0].tensor().elements(as: Float.self).first ?? .nan)
-    let norm = loss.isFinite ? GlobalNorm.of(gradients, parallel: parallel) : .nan
+    let norm =
+      loss.isFinite ? GlobalNorm.of(gradients, weights.space.spans, parallel: parallel) : .nan
     guard norm.isFinite else {
       try requireFinite(batch)
       return .diverged(divergence(loss: loss))
@@ -236,7 +237,7 @@ public final class Trainer: @unchecked Sendable {  // every entry goes through `
       accumulated.add(gradients, parallel: parallel)
       progress.pending += 1
       if progress.pending == options.accumulation {
-        let total = GlobalNorm.of(accumulated, parallel: parallel)
+        let total = GlobalNorm.of(accumulated, weights.space.spans, parallel: parallel)
         update(from: accumulated, norm: total / Double(options.accumulation), rate: rate)
         accumulated.clear()
         progress.pending = 0

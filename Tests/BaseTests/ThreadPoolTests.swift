@@ -14,7 +14,9 @@ struct ThreadPoolTests {
     var all: [Int] { counts.withLock { $0 } }
   }
 
-  @Test(arguments: [1, 2, 5], [0, 1, 2, 7, 1000]) func runsEveryPartOnce(threads: Int, count: Int) {
+  @Test(arguments: [1, 2, 5], [0, 1, 2, 7, 1000, 70_001]) func runsEveryPartOnce(
+    threads: Int, count: Int
+  ) {
     let counts = Counts(count)
     ThreadPool.withThreads(threads).run(count) { counts.add($0) }
     #expect(counts.all.allSatisfy { $0 == 1 })

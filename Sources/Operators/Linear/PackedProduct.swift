@@ -382,10 +382,13 @@ struct PackedProduct: Sendable {
     let parallel = workers(parallel, k)
     let threads = parallel.threadCount
     let tile = slk_gemm_tile_rows()
-    // Few panels do not share out evenly: then there are parts of them with some of the rows each.
-    let rowParts = threads > 1 && panels < 8 * threads && m > tile ? 2 : 1
+    // So few panels do not share out evenly: then there are parts of them with some of the rows each.
+    // More are not read by two threads: a weight that both have read is slow to update.
+    let rowParts = threads > 1 && panels < 2 * threads && m > tile ? 2 : 1
     let chunk = ((m + rowParts - 1) / rowParts + tile - 1) / tile * tile
-    let panelParts = threads == 1 ? 1 : rowParts > 1 ? panels : min(panels, 2 * threads)
+    let panelParts =
+      threads == 1
+      ? 1 : min(panels, Cut.parts(Double(m) * Double(n) * Double(k), threads))
     var native = epilogue.native(fromRow: batch * m)
     withUnsafePointer(to: &native) { epilogue in
       parallel.forEach(rowParts * panelParts) { part in

@@ -6,14 +6,21 @@ public enum GlobalNorm {
   /// √Σ g², summed in double precision in one order whatever the number of threads; not finite where
   /// an element is not.
   public static func of(_ buffer: FlatBuffer, parallel: Parallel) -> Double {
-    squares(buffer, 0..<buffer.count, parallel).squareRoot()
+    squares(buffer, FlatChunks(0..<buffer.count), parallel).squareRoot()
+  }
+
+  /// The same of all parameters of a buffer, in the order in which an optimiser walks over them.
+  static func of(
+    _ buffer: FlatBuffer, _ spans: [ParameterSpan], parallel: Parallel
+  ) -> Double {
+    squares(buffer, FlatChunks(spans, throughGaps: true), parallel).squareRoot()
   }
 
   /// The same for one parameter.
   public static func of(
     _ buffer: FlatBuffer, _ span: ParameterSpan, parallel: Parallel
   ) -> Double {
-    squares(buffer, span.range, parallel).squareRoot()
+    squares(buffer, FlatChunks(span.range), parallel).squareRoot()
   }
 
   /// The factor that shortens a length to `limit`: min(1, limit / (norm + 10⁻⁶)) (Pascanu, Mikolov,
@@ -23,9 +30,9 @@ public enum GlobalNorm {
   }
 
   private static func squares(
-    _ buffer: FlatBuffer, _ range: Range<Int>, _ parallel: Parallel
+    _ buffer: FlatBuffer, _ chunks: FlatChunks, _ parallel: Parallel
   ) -> Double {
-    sums(range, 1, parallel) { (chunk, sum) in
+    sums(chunks, 1, parallel) { (chunk, sum) in
       sum[0] = slk_square_sum_f32(buffer.values + chunk.lowerBound, chunk.count)
     }[0]
   }
@@ -34,19 +41,18 @@ public enum GlobalNorm {
   static func sums(
     _ buffer: FlatBuffer, _ range: Range<Int>, _ parallel: Parallel
   ) -> (absolute: Double, squares: Double) {
-    let totals = sums(range, 2, parallel) { (chunk, sums) in
+    let totals = sums(FlatChunks(range), 2, parallel) { (chunk, sums) in
       slk_norm_sums_f32(buffer.values + chunk.lowerBound, chunk.count, sums)
     }
     return (totals[0], totals[1])
   }
 
-  /// Sums over the chunks of a range, `width` of them, in the order of the chunks.
+  /// `width` sums over chunks, in their order.
   private static func sums(
-    _ range: Range<Int>, _ width: Int, _ parallel: Parallel,
+    _ chunks: FlatChunks, _ width: Int, _ parallel: Parallel,
     _ add: (Range<Int>, UnsafeMutablePointer<Double>) -> Void
   ) -> SIMD2<Double> {
-    let chunks = FlatChunks(range)
-    return withUnsafeTemporaryAllocation(
+    withUnsafeTemporaryAllocation(
       of: Double.self, capacity: width * max(chunks.count, 1)
     ) { sums in
       var totals = SIMD2<Double>()

@@ -90,11 +90,25 @@ struct FlatChunks {
 
   init(_ range: Range<Int>) { append(range) }
 
-  /// The chunks of parameters. Those that follow each other may share chunks, with the gaps in between,
-  /// where all is 0.
+  /// The chunks of parameters, first the beginnings of all, last their ends: products share weights
+  /// out among the threads by rows, and a thread finds in its cache what it has worked on. Small
+  /// ones that follow each other may share chunks, with the gaps in between, where all is 0.
   init(_ spans: [ParameterSpan], throughGaps: Bool) {
     var run = 0..<0
-    for span in spans where span.count > 0 {
+    var parts: [(place: Double, range: Range<Int>)] = []
+    for span in spans where span.count >= Self.size / 2 {
+      let count = max(2, (span.count + Self.size - 1) / Self.size)
+      let length = ((span.count + count - 1) / count + 15) & ~15
+      for start in stride(from: 0, to: span.count, by: length) {
+        let range = start..<min(span.count, start + length)
+        parts.append(
+          (
+            Double(range.lowerBound + range.upperBound) / Double(2 * span.count),
+            span.offset + range.lowerBound..<span.offset + range.upperBound
+          ))
+      }
+    }
+    for span in spans where span.count > 0 && span.count < Self.size / 2 {
       let isNext = span.offset >= run.upperBound && span.offset - run.upperBound < 16
       if throughGaps, !run.isEmpty, isNext {
         run = run.lowerBound..<span.range.upperBound
@@ -104,6 +118,10 @@ struct FlatChunks {
       }
     }
     append(run)
+    parts += ranges.map { (0.5, $0) }
+    ranges = parts.enumerated().sorted {
+      ($0.element.place, $0.offset) < ($1.element.place, $1.offset)
+    }.map(\.element.range)
   }
 
   private mutating func append(_ range: Range<Int>) {
