@@ -5,30 +5,51 @@
 #define SLK_TEMPLATE "taps.inc.h"
 #include "tiers.h"
 
+/// One line of the kernel for `count` pixels of an output row, the first of which reads at `side`: `line`
+/// is the line of x, or NULL where it lies in the padding.
+static inline __attribute__((always_inline)) void slk_taps_line(
+    const slk_convolution *s, const size_t kernel, size_t pixel_stride, const float *line,
+    ptrdiff_t side, size_t count, const float *outside, const float **out) {
+  const size_t width = s->input[2], taps = s->kernel[1] * s->kernel[2], dilation = s->dilation[2];
+  for (size_t pixel = 0; pixel < count; pixel++, out += taps, side += (ptrdiff_t)s->stride[2]) {
+    if (line && side >= 0 && (size_t)side + (kernel - 1) * dilation < width) {
+      const float *from = line + (size_t)side * pixel_stride;
+      for (size_t kx = 0; kx < kernel; kx++) out[kx] = from + kx * dilation * pixel_stride;
+      continue;
+    }
+    for (size_t kx = 0; kx < kernel; kx++) {
+      const size_t at = (size_t)side + kx * dilation;
+      out[kx] = line && at < width ? line + at * pixel_stride : outside;
+    }
+  }
+}
+
 void slk_taps_fill(const slk_convolution *shape, const float *x, size_t pixel_stride,
                    const float *outside, size_t pixel_begin, size_t pixel_end,
                    const float **table) {
   const slk_convolution *s = shape;
-  const size_t height = s->input[1], width = s->input[2];
-  size_t column = pixel_begin % s->output[2], line = pixel_begin / s->output[2];
-  size_t row = line % s->output[1], image = line / s->output[1];
-  for (size_t pixel = pixel_begin; pixel < pixel_end; pixel++) {
+  const size_t height = s->input[1], width = s->input[2], taps = s->kernel[1] * s->kernel[2];
+  for (size_t pixel = pixel_begin; pixel < pixel_end;) {
+    const size_t column = pixel % s->output[2], line = pixel / s->output[2];
+    const size_t row = line % s->output[1], image = line / s->output[1];
+    const size_t count = slk_min(s->output[2] - column, pixel_end - pixel);
     const float *start = x + image * height * width * pixel_stride;
     const ptrdiff_t top = (ptrdiff_t)(row * s->stride[1]) - s->pad[1];
     const ptrdiff_t side = (ptrdiff_t)(column * s->stride[2]) - s->pad[2];
     for (size_t ky = 0; ky < s->kernel[1]; ky++) {
       const size_t y = (size_t)top + ky * s->dilation[1];
-      const float *from = start + y * width * pixel_stride;
-      for (size_t kx = 0; kx < s->kernel[2]; kx++) {
-        const size_t at = (size_t)side + kx * s->dilation[2];
-        *table++ = y < height && at < width ? from + at * pixel_stride : outside;
+      const float *from = y < height ? start + y * width * pixel_stride : NULL;
+      const float **out = table + ky * s->kernel[2];
+      switch (s->kernel[2]) {
+        case 1: slk_taps_line(s, 1, pixel_stride, from, side, count, outside, out); break;
+        case 3: slk_taps_line(s, 3, pixel_stride, from, side, count, outside, out); break;
+        case 6: slk_taps_line(s, 6, pixel_stride, from, side, count, outside, out); break;
+        default:
+          slk_taps_line(s, s->kernel[2], pixel_stride, from, side, count, outside, out);
       }
     }
-    if (++column < s->output[2]) continue;
-    column = 0;
-    if (++row < s->output[1]) continue;
-    row = 0;
-    image++;
+    pixel += count;
+    table += count * taps;
   }
 }
 
@@ -70,4 +91,9 @@ void slk_gemm_f32_pack_taps(const float *w, size_t taps, size_t units, size_t n,
       }
     }
   }
+}
+
+void slk_gemm_f32_scale_packed(const void *packed, size_t k, size_t n, const float *scale, void *out,
+                               size_t panel_begin, size_t panel_end) {
+  SLK_DISPATCH(scale_packed, (const float *)packed, k, n, scale, (float *)out, panel_begin, panel_end);
 }

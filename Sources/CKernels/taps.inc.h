@@ -1,9 +1,12 @@
 // The product whose rows of A are lists of runs: the register tile of gemm_tile.inc.h with a pointer
 // for each row.
 
+#include "gemm_finish.inc.h"
+
 SLK_INLINE void SLK_NAME(tile_taps)(const int rows, const int vectors, size_t taps, size_t units,
                                     const float *const *table, const float *b, float *out,
-                                    size_t ldo, slk_ahead ahead) {
+                                    size_t ldo, slk_ahead ahead, const slk_epilogue *e, size_t row,
+                                    size_t column) {
   vf acc[SLK_MOST_ROWS][SLK_MOST_VECTORS] = {0};
   for (size_t tap = 0; tap < taps; tap++) {
     const float *a[SLK_MOST_ROWS];
@@ -22,19 +25,16 @@ SLK_INLINE void SLK_NAME(tile_taps)(const int rows, const int vectors, size_t ta
       }
     }
   }
-  SLK_UNROLL for (int i = 0; i < rows; i++) {
-    SLK_UNROLL for (int j = 0; j < vectors; j++) {
-      v_store(out + (size_t)i * ldo + (size_t)j * SLK_WIDTH, acc[i][j]);
-    }
-  }
+  SLK_NAME(store_finished)(rows, vectors, acc, out, ldo, e, row, column);
 }
 
 #define SLK_TILE taps
 #define SLK_DEFINE_TILE(rows, vectors)                                                           \
   static void SLK_NAME_TILE(rows, vectors)(size_t taps, size_t units, const float *const *table, \
                                            const float *b, float *out, size_t ldo,               \
-                                           slk_ahead ahead) {                                    \
-    SLK_NAME(tile_taps)(rows, vectors, taps, units, table, b, out, ldo, ahead);                  \
+                                           slk_ahead ahead, const slk_epilogue *e, size_t row,   \
+                                           size_t column) {                                      \
+    SLK_NAME(tile_taps)(rows, vectors, taps, units, table, b, out, ldo, ahead, e, row, column);  \
   }
 #define SLK_NAME_TILE(rows, vectors) \
   SLK_NAME(SLK_JOIN(SLK_JOIN(SLK_JOIN(tile, SLK_TILE), rows), vectors))
@@ -45,7 +45,7 @@ static void SLK_NAME(product_taps)(size_t taps, size_t units, size_t n, const fl
                                    const slk_epilogue *epilogue, size_t row_begin, size_t row_end,
                                    size_t panel_begin, size_t panel_end) {
   const size_t columns = SLK_TILE_VECTORS * SLK_WIDTH, k = taps * units;
-  const bool plain = slk_epilogue_is_plain(epilogue);
+  const bool plain = slk_epilogue_is_light(epilogue);
   const size_t tiles = slk_divide_up(row_end - row_begin, SLK_TILE_ROWS);
   __attribute__((aligned(64))) float tile[SLK_TILE_ROWS * SLK_TILE_VECTORS * SLK_WIDTH];
   for (size_t panel = panel_begin; panel < panel_end; panel++) {
@@ -61,7 +61,8 @@ static void SLK_NAME(product_taps)(size_t taps, size_t units, size_t n, const fl
       float *out = direct ? c + row * ldc + column : tile;
       const size_t ldo = direct ? ldc : vectors * SLK_WIDTH;
       SLK_NAME(table_taps)[rows - 1][vectors - 1](taps, units, table + (row - row_begin) * taps, b,
-                                                  out, ldo, ahead);
+                                                  out, ldo, ahead, direct ? epilogue : NULL, row,
+                                                  column);
       ahead.next += ahead.step * k;
       if (!direct) SLK_NAME(slk_finish)(epilogue, tile, ldo, rows, width, row, column, c, ldc);
     }
@@ -134,6 +135,22 @@ static void SLK_NAME(taps_copy)(size_t taps, size_t units, size_t first, size_t 
       if (at < run) v_store_n(to + at, v_load_n(source + at, run - at), run - at);
       to += run;
       left -= run;
+    }
+  }
+}
+
+static void SLK_NAME(scale_packed)(const float *packed, size_t k, size_t n, const float *scale,
+                                   float *out, size_t panel_begin, size_t panel_end) {
+  const slk_tile_shape tile = slk_tile_shape_of(slk_cpu.tier);
+  const size_t columns = tile.vectors * tile.width;
+  for (size_t panel = panel_begin; panel < panel_end; panel++) {
+    const size_t column = panel * columns;
+    const size_t stored = slk_round_up(slk_min(columns, n - column), tile.width);
+    const float *from = packed + column * k;
+    float *to = out + column * k;
+    for (size_t row = 0; row < k; row++, from += stored, to += stored) {
+      const vf factor = v_set(scale[row]);
+      for (size_t j = 0; j < stored; j += SLK_WIDTH) v_store(to + j, factor * v_load(from + j));
     }
   }
 }

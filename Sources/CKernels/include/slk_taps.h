@@ -31,6 +31,10 @@ void slk_pool_taps_f32(bool maximum, size_t taps, size_t channels, const float *
 void slk_gemm_f32_pack_taps(const float *w, size_t taps, size_t units, size_t n, bool turned,
                             void *packed, size_t panel_begin, size_t panel_end);
 
+/// The panels [panel_begin, panel_end) of a packed B [k, n] with row r times scale[r].
+void slk_gemm_f32_scale_packed(const void *packed, size_t k, size_t n, const float *scale, void *out,
+                               size_t panel_begin, size_t panel_end);
+
 /// Elements [first, first + count) of the rows of A of slk_gemm_taps_f32, for `pixels` of them: row r
 /// at out[r * stride].
 void slk_taps_copy_f32(size_t taps, size_t units, size_t first, size_t count,
