@@ -66,6 +66,8 @@ struct ChannelsLastTests {
       #expect(operators.filter { $0 == "ChannelsLastPool" }.count == 2)
       #expect(!operators.contains("Swish") && !operators.contains("Clip"))
       #expect(operators.filter { $0 == "Add" }.count == 1)
+      // The excited image is multiplied inside the convolution that reads it.
+      #expect(operators.filter { $0 == "Mul" }.count == 1)
     }
   }
 
@@ -96,6 +98,28 @@ struct ChannelsLastTests {
     g.output(g.add("Relu", [g.add("Add", [image, vector])]), "y")
     let input = try net.numbers.tensor(.float32, [2, 6, 8, 8], low: -1)
     _ = try expectSameAtAllLevels(g.graph, ["x": input], tolerance: 1e-5)
+  }
+
+  /// A product of an image with what only looks like factors of its channels stays a product.
+  @Test func multipliesImagesByWhatIsNoGate() throws {
+    var net = Net()
+    let g = net.g
+    let x = g.input("x", .float32, [.named("batch"), .fixed(6), .fixed(7), .fixed(5)])
+    var image = x
+    for _ in 0..<4 { image = try net.convolution(image, [6, 6, 1, 1]) }
+    let other = try net.convolution(image, [6, 6, 1, 1])
+    let mean = g.add(
+      "Sigmoid", [try net.convolution(g.add("GlobalAveragePool", [other]), [6, 6, 1, 1])])
+    let narrow = g.add(
+      "Sigmoid", [try net.convolution(g.add("GlobalAveragePool", [image]), [1, 6, 1, 1])])
+    let products = try [g.add("Mul", [image, other]), g.add("Mul", [image, mean])].map {
+      try net.convolution($0, [4, 6, 1, 1])
+    }
+    let last = try net.convolution(g.add("Mul", [narrow, image]), [4, 6, 1, 1])
+    g.output(g.add("Sum", [products[0], products[1], last]), "y")
+    let input = try net.numbers.tensor(.float32, [2, 6, 7, 5], low: -1)
+    let operators = try expectSameAtAllLevels(g.graph, ["x": input], tolerance: 1e-5)
+    #expect(operators.filter { $0 == "Mul" }.count == 3)
   }
 
   /// Few convolutions are not worth the turns.

@@ -35,7 +35,7 @@ extension Transform {
       }
       return nil
     }
-    return rewrite(summed) { index, place in
+    let active = rewrite(summed) { index, place in
       var node = summed.nodes[place]
       guard node.opType == "ChannelsLastConv", node.attributes["activation"] == nil,
         let reader = index.onlyReader(of: node.outputs[0]), reader.node.domain.isEmpty,
@@ -45,6 +45,7 @@ extension Transform {
       node.outputs = reader.node.outputs
       return Replacement(at: reader.index, removed: [place, reader.index], nodes: [node])
     }
+    return fuseGate(active)
   }
 }
 

@@ -14,17 +14,24 @@ extension OperatorTable {
 
 extension OperatorDefinition {
   /// Y = activation(convolution + bias + residual) in two dimensions: X [N, H, W, C], weights as Conv
-  /// has them, [M, C / group, kh, kw], bias? [M], residual? that broadcasts to Y [N, H', W', M].
+  /// has them, [M, C / group, kh, kw], bias? [M], residual? that broadcasts to Y [N, H', W', M], and
+  /// gate? [N, 1, 1, C], which X is multiplied by.
   static let channelsLastConv = OperatorDefinition(
-    "ChannelsLastConv", domain: stackLensDomain, versions: [1], inputs: 2...4,
+    "ChannelsLastConv", domain: stackLensDomain, versions: [1], inputs: 2...5,
     attributes: convolutionAttributes + [.string("activation", default: "none")],
     infer: { (context) throws(StackLensError) in
       _ = try context.input(0, oneOf: [.float32])
-      _ = try context.sameElementType(0, 1, 2, 3)
+      _ = try context.sameElementType(0, 1, 2, 3, 4)
       _ = try FusedActivation(context)
       let geometry = try channelsLastGeometry(
         context, x: context.input(0).shape, w: context.input(1).shape)
       try checkBias(context, geometry)
+      if context.hasInput(4) {
+        let (gate, x) = (try context.input(4).shape, try context.input(0).shape)
+        guard gate.dims == [x[0], 1, 1, x[3]] else {
+          throw .shapeMismatch("gate has shape \(gate) for images \(x)")
+        }
+      }
       var shape = try Shape(geometry.channelsLastDims)
       if context.hasInput(3) { shape = try shape.broadcast(with: context.input(3).shape) }
       return [TensorType(.float32, shape)]
@@ -65,6 +72,16 @@ extension OperatorDefinition {
       Sample([.floats(2, 10, 15, 32), .floats(70, 32, 3, 3)], ["pads": .ints([0, 1, 0, 0])]),
       Sample([.floats(0, 5, 5, 2), .floats(3, 2, 3, 3)]),
       Sample([.floats(1, 6, 6, 24), .floats(8, 24, 1, 1)], ["strides": .ints([2, 2])]),
+      Sample(
+        [.floats(1, 9, 9, 20), .floats(50, 20, 1, 1), .floats(50), .absent, .floats(1, 1, 1, 20)],
+        ["activation": .string("relu")]),
+      Sample([
+        .floats(3, 2, 3, 40), .floats(24, 40, 1, 1), .absent, .floats(3, 2, 3, 24),
+        .floats(3, 1, 1, 40),
+      ]),
+      Sample(
+        [.floats(2, 5, 5, 3), .floats(4, 3, 3, 3), .absent, .absent, .floats(2, 1, 1, 3)],
+        ["pads": .ints([1, 1, 1, 1])]),
     ])
 
   static func channelsLastGeometry(
@@ -105,6 +122,9 @@ extension OperatorDefinition {
       let x = (run.scratch + xRoom).assumingMemoryBound(to: Float.self)
       let sums = (run.scratch + yRoom).assumingMemoryBound(to: Float.self)
       putChannelsFirst(source, geometry.batch, inputs, pixels, x)
+      if run.inputs.count > 4, let gate = run.inputs[4] {
+        for index in 0..<gate.count * pixels { x[index] *= gate.floats[index / pixels] }
+      }
       geometry.computeReference(x, w, sums, run.parallel)
       func optional(_ index: Int) -> Tensor? {
         index < run.inputs.count ? run.inputs[index] : nil

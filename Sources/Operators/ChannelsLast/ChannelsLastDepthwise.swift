@@ -41,7 +41,7 @@ struct ChannelsLastDepthwise: Sendable {
 
   /// Nil where the convolution has another form or its weights are not constant.
   init?(_ preparation: Preparation) throws(StackLensError) {
-    guard let form = try ChannelsLastForm(preparation) else { return nil }
+    guard let form = try ChannelsLastForm(preparation), !form.isGated else { return nil }
     self.form = form
     let geometry = form.geometry
     guard geometry.inputChannels == 1, geometry.outputChannels == 1 else { return nil }

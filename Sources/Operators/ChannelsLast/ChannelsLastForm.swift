@@ -10,6 +10,8 @@ struct ChannelsLastForm: Sendable {
   /// Makes the gradient of the data of a convolution from that of its result: kernels are read from
   /// their end, inputs and outputs of the weights change places, and nothing becomes of the sums.
   let isGradient: Bool
+  /// Whether each channel of each image is multiplied by a number of its own first.
+  let isGated: Bool
 
   /// Nil where there is nothing to compute, or the residual is no image of the result's shape.
   init?(_ preparation: Preparation) throws(StackLensError) {
@@ -21,18 +23,19 @@ struct ChannelsLastForm: Sendable {
     else { return nil }
     activation = try FusedActivation(preparation)
     isGradient = false
+    isGated = preparation.hasInput(4)
   }
 
   /// The convolution that makes the gradient of the data of another one; nil where strides leave gaps
   /// or there is nothing to compute.
   init?(gradientOf forward: ConvolutionGeometry) {
     guard let turned = forward.turned, !turned.isEmpty else { return nil }
-    (geometry, activation, isGradient) = (turned, .none, true)
+    (geometry, activation, isGradient, isGated) = (turned, .none, true, false)
   }
 
   /// What the gradient of the data of a convolution reads its weights by, whatever its strides are.
   init(weightsOf forward: ConvolutionGeometry) {
-    (geometry, activation, isGradient) = (forward.swapped, .none, true)
+    (geometry, activation, isGradient, isGated) = (forward.swapped, .none, true, false)
   }
 
   /// Bias, residual and activation of the output channels of one group.

@@ -14,6 +14,17 @@ struct ChannelsLastProduct: Sendable {
   private let parts: Parts
   private let plan: ScratchPlan
   private let tableRoom: Int
+  private let gate: Gate
+  private let gateRoom: Int
+
+  /// Where the factors of the channels go.
+  private enum Gate: Sendable {
+    case none
+    /// Into the weights: there is one image, and it has more pixels than the result has channels.
+    case weights
+    /// Into a copy of each block of pixels.
+    case pixels
+  }
 
   /// How the work is cut: blocks of pixels that stay in the cache, and runs of panels.
   private struct Parts: Sendable {
@@ -62,12 +73,21 @@ struct ChannelsLastProduct: Sendable {
         }
       })
     source = try ChannelsLastSource(geometry, plan: &plan)
+    guard !form.isGated || source.isRows && geometry.groupCount == 1 else { return nil }
     let rows = try Shape([geometry.batch, geometry.outputPixels]).count
+    gate = !form.isGated ? .none : geometry.batch == 1 && rows > n ? .weights : .pixels
     parts = Parts(
       rows: rows, channels: geometry.inputChannels, panels: slk_gemm_f32_panel_count(n),
       threadCount: preparation.threadCount)
     let tables = try Shape([parts.rowParts * parts.panelParts, parts.rowBlock, source.taps]).count
     tableRoom = try plan.reserve(source.isRows ? 0 : tables, of: UnsafePointer<Float>?.self)
+    switch gate {
+    case .none: gateRoom = 0
+    case .weights: gateRoom = try plan.reserve(groupBytes, of: UInt8.self)
+    case .pixels:
+      gateRoom = try plan.reserve(
+        try Shape([parts.rowParts * parts.panelParts, parts.rowBlock, k]).count, of: Float.self)
+    }
     self.plan = plan
   }
 
@@ -79,7 +99,7 @@ struct ChannelsLastProduct: Sendable {
 
   private func compute(_ run: Invocation) throws(StackLensError) {
     let x = UnsafePointer(try run.input(0).floats)
-    let weights = try weights.packed(run)
+    let weights = try gated(weights.packed(run), run)
     let image = source.image(x, run.scratch, run.parallel)
     let inputs = geometry.groupCount * geometry.inputChannels
     let tables = (run.scratch + tableRoom).assumingMemoryBound(to: UnsafePointer<Float>?.self)
@@ -97,7 +117,8 @@ struct ChannelsLastProduct: Sendable {
         let channel = group * geometry.inputChannels
         if source.isRows {
           slk_gemm_f32(
-            geometry.inputChannels, geometry.outputChannels, x + channel, inputs, packed, y,
+            geometry.inputChannels, geometry.outputChannels,
+            gated(x, first..<last, part, run) + channel, inputs, packed, y,
             geometry.groupCount * geometry.outputChannels, &epilogue, first, last,
             range.lowerBound, range.upperBound)
         } else {
@@ -109,5 +130,37 @@ struct ChannelsLastProduct: Sendable {
         }
       }
     }
+  }
+
+  /// The weights with the factors of the one image, where they go there.
+  private func gated(
+    _ weights: UnsafeMutableRawPointer, _ run: Invocation
+  ) throws(StackLensError) -> UnsafeMutableRawPointer {
+    guard case .weights = gate else { return weights }
+    let factors = try run.input(4).floats
+    let (k, n) = (geometry.inputChannels, geometry.outputChannels)
+    let scaled = run.scratch + gateRoom
+    run.parallel.ranges(slk_gemm_f32_panel_count(n), grain: max(1, cheapGrain / (48 * k))) {
+      slk_gemm_f32_scale_packed(weights, k, n, factors, scaled, $0.lowerBound, $0.upperBound)
+    }
+    return scaled
+  }
+
+  /// Where the first image's pixel 0 would lie for the rows of a part to be found: in the image, or in a
+  /// copy of these rows with the factors of their images.
+  private func gated(
+    _ x: UnsafePointer<Float>, _ rows: Range<Int>, _ part: Int, _ run: Invocation
+  ) -> UnsafePointer<Float> {
+    guard case .pixels = gate, let factors = run.inputs[4]?.floats else { return x }
+    let k = geometry.inputChannels
+    let copy =
+      (run.scratch + gateRoom).assumingMemoryBound(to: Float.self) + part * parts.rowBlock * k
+    for row in rows {
+      slk_binary_f32(
+        Int32(SLK_BINARY_MUL.rawValue), x + row * k, 1, factors + row / geometry.outputPixels * k,
+        1,
+        copy + (row - rows.lowerBound) * k, k)
+    }
+    return UnsafePointer(copy) - rows.lowerBound * k
   }
 }

@@ -23,7 +23,7 @@ struct ChannelsLastWinograd: Sendable {
 
   /// Nil where the convolution has another form or is too small.
   init?(_ preparation: Preparation, _ form: ChannelsLastForm?) throws(StackLensError) {
-    guard let form else { return nil }
+    guard let form, !form.isGated else { return nil }
     let geometry = form.geometry
     let (channels, outputs) = (geometry.inputChannels, geometry.outputChannels)
     guard let layout = ChannelsLastTiles(geometry), preparation.constant(1) != nil || layout.isLarge
