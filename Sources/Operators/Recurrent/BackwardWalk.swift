@@ -31,6 +31,8 @@ struct BackwardWalk<T: BackwardElement> {
   private var resetsAfter: Bool { layer.appliesLinearBeforeReset }
 
   func run(items: Range<Int>) {
+    // Without items the steps may be any number.
+    guard !items.isEmpty else { return }
     let limits = layer.activations[direction].map { T.limits(of: $0, clip: layer.clip) }
     let isUsual =
       layer.cell == .lstm && layer.clip == .infinity && peepholes == nil
