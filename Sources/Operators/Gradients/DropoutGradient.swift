@@ -100,7 +100,7 @@ struct Dropping: Sendable {
 
   /// - Throws: `.invalidArgument` for a ratio outside of [0, 1).
   init(ratio: Tensor, seed: Tensor, salt: Int) throws(StackLensError) {
-    guard let ratio = try ratio.real, ratio >= 0, ratio < 1 else {
+    guard let ratio = ratio.real, ratio >= 0, ratio < 1 else {
       throw .invalidArgument("the ratio of a dropout must be in [0, 1)")
     }
     let seed = UInt64(bitPattern: Int64(try seed.integers()[0]))
