@@ -80,19 +80,29 @@ struct TrainingFusionTests {
     return result
   }
 
-  @Test(arguments: [false, true])
-  func joinedPartsHaveTheSameGradients(drops: Bool) throws {
-    var numbers = SeededNumbers(21)
-    let (graph, weights) = try Self.block(&numbers, drops: drops)
+  /// What a step of the block reads: tokens, mask, target and the weights as they begin.
+  private static func inputs(
+    _ graph: Graph, _ weights: [String], _ numbers: inout SeededNumbers, tokens: [Int64],
+    mask: [Float]
+  ) throws -> [String: Tensor] {
     var inputs: [String: Tensor] = [
-      "x": try Tensor([Int64](arrayLiteral: 1, 2, 8, 0, 2, 2, 7, 5, 5, 1), shape: Shape([2, 5])),
-      "mask": try Tensor(
-        [Float](arrayLiteral: 0, 0, 0, 0, -1e9, 0, 0, 0, 0, 0), shape: Shape([2, 1, 1, 5])),
+      "x": try Tensor(tokens, shape: Shape([2, 5])),
+      "mask": try Tensor(mask, shape: Shape([2, 1, 1, 5])),
       "t": try numbers.tensor(.float32, [2, 5, 12]),
     ]
     for constant in graph.initializers where weights.contains(constant.name) {
       inputs[constant.name] = constant.tensor
     }
+    return inputs
+  }
+
+  @Test(arguments: [false, true])
+  func joinedPartsHaveTheSameGradients(drops: Bool) throws {
+    var numbers = SeededNumbers(21)
+    let (graph, weights) = try Self.block(&numbers, drops: drops)
+    var inputs = try Self.inputs(
+      graph, weights, &numbers, tokens: [1, 2, 8, 0, 2, 2, 7, 5, 5, 1],
+      mask: [0, 0, 0, 0, -1e9, 0, 0, 0, 0, 0])
     if drops { inputs["seed"] = try Tensor(scalar: Int64(17)) }
     let plain = try Self.training(graph, weights, isFused: false)
     let fused = try Self.training(graph, weights, isFused: true)
@@ -113,14 +123,9 @@ struct TrainingFusionTests {
     var numbers = SeededNumbers(22)
     let (graph, weights) = try Self.block(&numbers)
     let fused = try Self.training(graph, weights, isFused: true)
-    var inputs: [String: Tensor] = [
-      "x": try Tensor([Int64]([3, 1, 4, 1, 5, 8, 2, 6, 5, 3]), shape: Shape([2, 5])),
-      "mask": try Tensor(zeros: .float32, Shape([2, 1, 1, 5])),
-      "t": try numbers.tensor(.float32, [2, 5, 12]),
-    ]
-    for constant in graph.initializers where weights.contains(constant.name) {
-      inputs[constant.name] = constant.tensor
-    }
+    let inputs = try Self.inputs(
+      graph, weights, &numbers, tokens: [3, 1, 4, 1, 5, 8, 2, 6, 5, 3],
+      mask: [Float](repeating: 0, count: 10))
     for rounds in [false, true] {
       let results = try (1...3).map { threads in
         try session(fused, threads: threads) { $0.roundsProducts = rounds }.run(tensors: inputs)
@@ -135,14 +140,9 @@ struct TrainingFusionTests {
     var numbers = SeededNumbers(24)
     let (graph, weights) = try Self.block(&numbers)
     let fused = try Self.training(graph, weights, isFused: true)
-    var inputs: [String: Tensor] = [
-      "x": try Tensor([Int64]([3, 1, 4, 1, 5, 8, 2, 6, 5, 3]), shape: Shape([2, 5])),
-      "mask": try Tensor(zeros: .float32, Shape([2, 1, 1, 5])),
-      "t": try numbers.tensor(.float32, [2, 5, 12]),
-    ]
-    for constant in graph.initializers where weights.contains(constant.name) {
-      inputs[constant.name] = constant.tensor
-    }
+    let inputs = try Self.inputs(
+      graph, weights, &numbers, tokens: [3, 1, 4, 1, 5, 8, 2, 6, 5, 3],
+      mask: [Float](repeating: 0, count: 10))
     let results = try [false, true].map { rounds in
       try session(fused, threads: 2) { $0.roundsProducts = rounds }.run(tensors: inputs)
         .map { try $0.tensor().elements(as: Float.self) }

@@ -34,22 +34,27 @@ struct ControlFlowTests {
     ]
   }
 
-  @Test func loopsWithAConstantCount() throws {
-    let (graph, x, _) = try start()
-    let body = Graph(
+  /// A body of Loop that makes a round of its state.
+  /// - Parameter scans: whether the states of all rounds are an output.
+  private func loopBody(scans: Bool) -> Graph {
+    var body = Graph(
       name: "body",
       inputs: [
         ValueInfo("i", .tensor(.int64, [])), ValueInfo("go", .tensor(.bool, [])),
         ValueInfo("h", .tensor(.float32, nil)),
       ],
-      outputs: [
-        ValueInfo("on", .tensor(.bool, [])), ValueInfo("next", .tensor(.float32, nil)),
-        ValueInfo("seen", .tensor(.float32, nil)),
-      ],
-      nodes: round("h", to: "next") + [
-        Node("Identity", inputs: ["go"], outputs: ["on"]),
-        Node("Identity", inputs: ["next"], outputs: ["seen"]),
-      ])
+      outputs: [ValueInfo("on", .tensor(.bool, [])), ValueInfo("next", .tensor(.float32, nil))],
+      nodes: round("h", to: "next") + [Node("Identity", inputs: ["go"], outputs: ["on"])])
+    if scans {
+      body.outputs.append(ValueInfo("seen", .tensor(.float32, nil)))
+      body.nodes.append(Node("Identity", inputs: ["next"], outputs: ["seen"]))
+    }
+    return body
+  }
+
+  @Test func loopsWithAConstantCount() throws {
+    let (graph, x, _) = try start()
+    let body = loopBody(scans: true)
     let count = graph.constant("count", try Tensor(scalar: Int64(3)))
     let made = graph.add("Loop", [count, nil, x], ["body": .graph(body)], outputs: 2)
     let sum = graph.add("ReduceSum", [made[1], try graph.ints("axes", [0])], ["keepdims": .int(0)])
@@ -132,14 +137,7 @@ struct ControlFlowTests {
 
   @Test func loopsWhoseCountTheDataDecides() throws {
     let (graph, x, _) = try start()
-    let body = Graph(
-      name: "body",
-      inputs: [
-        ValueInfo("i", .tensor(.int64, [])), ValueInfo("go", .tensor(.bool, [])),
-        ValueInfo("h", .tensor(.float32, nil)),
-      ],
-      outputs: [ValueInfo("on", .tensor(.bool, [])), ValueInfo("next", .tensor(.float32, nil))],
-      nodes: round("h", to: "next") + [Node("Identity", inputs: ["go"], outputs: ["on"])])
+    let body = loopBody(scans: false)
     let total = graph.add("ReduceSum", [graph.add("Abs", [x])], ["keepdims": .int(0)])
     let count = graph.add("Cast", [total], ["to": .int(Int64(ElementType.int64.rawValue))])
     let y = graph.add("Loop", [count, nil, x], ["body": .graph(body)])

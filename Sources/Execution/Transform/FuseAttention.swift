@@ -6,7 +6,8 @@ extension Transform {
   ///
   /// From the softmax: up through an optional mask sum and scales to the product of queries and
   /// keys, each transposed from [batch, length, heads, width]; down through a dropout in training and
-  /// the product with the values to the transposition back. The reshapes around it stay: they move no data.
+  /// the product with the values to the transposition back. The reshapes around it stay: they move
+  /// no data.
   static func fuseAttention(_ graph: Graph) -> Graph {
     rewrite(graph) { index, place in
       let softmax = graph.nodes[place]

@@ -125,7 +125,7 @@ struct ByteProduct: Sendable {
     let outside = (invocation.scratch + padRoom).assumingMemoryBound(to: UInt8.self)
     var shape = geometry.native
     if let padded {
-      pad(image, outside, padded.height, padded.width, invocation.parallel)
+      geometry.frame(image, with: form.xZero, outside, padded, invocation.parallel)
       image = UnsafePointer(outside)
       shape.input = (1, padded.height, padded.width)
       shape.kernel.2 = 1
@@ -155,32 +155,6 @@ struct ByteProduct: Sendable {
             y + group * geometry.outputChannels, outputs, first, last, range.lowerBound,
             range.upperBound)
         }
-      }
-    }
-  }
-
-  /// The image inside a frame of its zero point.
-  private func pad(
-    _ x: UnsafePointer<UInt8>, _ out: UnsafeMutablePointer<UInt8>, _ height: Int, _ width: Int,
-    _ parallel: Parallel
-  ) {
-    let (lines, columns) = (geometry.axes[1], geometry.axes[2])
-    let channels = geometry.inputChannels
-    let (length, before) = (columns.input * channels, columns.padBegin * channels)
-    let zero = form.xZero
-    parallel.ranges(geometry.batch * height, grain: 64) { range in
-      for line in range {
-        let (image, row) = line.quotientAndRemainder(dividingBy: height)
-        let target = out + line * width * channels
-        let inside = row - lines.padBegin
-        guard inside >= 0, inside < lines.input else {
-          target.update(repeating: zero, count: width * channels)
-          continue
-        }
-        target.update(repeating: zero, count: before)
-        (target + before).update(from: x + (image * lines.input + inside) * length, count: length)
-        (target + before + length).update(
-          repeating: zero, count: width * channels - before - length)
       }
     }
   }

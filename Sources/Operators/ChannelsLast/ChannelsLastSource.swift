@@ -75,33 +75,36 @@ struct ChannelsLastSource: Sendable {
       room.update(repeating: 0, count: geometry.inputChannels)
       return Image(start: x, zeros: room, native: native, channels: channels)
     }
-    pad(x, room, height, width, parallel)
+    geometry.frame(x, with: 0, room, (height, width), parallel)
     native.input = (1, height, width)
     native.kernel.2 = 1
     native.pad = (0, 0, 0)
     return Image(start: room, zeros: room, native: native, channels: channels)
   }
+}
 
-  /// The image inside a frame of zeros.
-  private func pad(
-    _ x: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>, _ height: Int, _ width: Int,
-    _ parallel: Parallel
+extension ConvolutionGeometry {
+  /// Images with their channels last, each inside a frame of `filler` that makes it as large as told.
+  func frame<T: BitwiseCopyable>(
+    _ x: UnsafePointer<T>, with filler: T, _ out: UnsafeMutablePointer<T>,
+    _ extents: (height: Int, width: Int), _ parallel: Parallel
   ) {
-    let (lines, columns) = (geometry.axes[1], geometry.axes[2])
-    let channels = geometry.groupCount * geometry.inputChannels
+    let (lines, columns) = (axes[1], axes[2])
+    let channels = groupCount * inputChannels
     let (length, before) = (columns.input * channels, columns.padBegin * channels)
-    parallel.ranges(geometry.batch * height, grain: 16) { range in
+    let lineLength = extents.width * channels
+    parallel.ranges(batch * extents.height, grain: 64 / MemoryLayout<T>.stride) { range in
       for line in range {
-        let (image, row) = line.quotientAndRemainder(dividingBy: height)
-        let target = out + line * width * channels
+        let (image, row) = line.quotientAndRemainder(dividingBy: extents.height)
+        let target = out + line * lineLength
         let inside = row - lines.padBegin
         guard inside >= 0, inside < lines.input else {
-          target.update(repeating: 0, count: width * channels)
+          target.update(repeating: filler, count: lineLength)
           continue
         }
-        target.update(repeating: 0, count: before)
+        target.update(repeating: filler, count: before)
         (target + before).update(from: x + (image * lines.input + inside) * length, count: length)
-        (target + before + length).update(repeating: 0, count: width * channels - before - length)
+        (target + before + length).update(repeating: filler, count: lineLength - before - length)
       }
     }
   }

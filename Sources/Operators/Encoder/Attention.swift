@@ -120,16 +120,6 @@ extension OperatorDefinition {
     ])
 
   /// Self-attention in one pass over each head: equal shapes, a mask over the keys of each text.
-  /// Ratio and seed of a dropout, from input `first` on, if there is one.
-  static func requireDropping(
-    _ context: Inference, _ first: Int
-  ) throws(StackLensError) {
-    guard context.hasInput(first) || context.hasInput(first + 1) else { return }
-    guard try context.input(first, oneOf: ElementType.reals).shape.count == 1,
-      try context.input(first + 1, oneOf: [.int64]).shape.count == 1
-    else { throw .shapeMismatch("ratio and seed of a dropout are one number each") }
-  }
-
   private static func attentionByHeads(
     _ preparation: Preparation
   ) throws(StackLensError) -> PreparedKernel? {

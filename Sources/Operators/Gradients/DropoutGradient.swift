@@ -82,6 +82,16 @@ extension OperatorDefinition {
     try Tensor(scalar: Int64(11))
   }
 
+  /// Ratio and seed of a dropout, from input `first` on, if there is one.
+  static func requireDropping(
+    _ context: Inference, _ first: Int
+  ) throws(StackLensError) {
+    guard context.hasInput(first) || context.hasInput(first + 1) else { return }
+    guard try context.input(first, oneOf: ElementType.reals).shape.count == 1,
+      try context.input(first + 1, oneOf: [.int64]).shape.count == 1
+    else { throw .shapeMismatch("ratio and seed of a dropout are one number each") }
+  }
+
   /// The mixing step of SplitMix64 (Steele, Lea and Flood, 2014).
   static func scrambled(_ value: UInt64) -> UInt64 {
     var z = value &* 0x9e37_79b9_7f4a_7c15
