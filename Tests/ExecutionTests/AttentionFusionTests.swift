@@ -15,6 +15,8 @@ struct AttentionFusionTests {
     var name = "plain"
     var scale = Scale.divided
     var keysTurnTwice = false
+    /// Keys and values come as caches hold them, [batch, heads, length, width].
+    var keysByHead = false
     var batch = 2
     var keyBatch = 2
     var queryLength = 5
@@ -49,6 +51,17 @@ struct AttentionFusionTests {
     Scale.allCases.map { scale in .with("scale \(scale)") { $0.scale = scale } } + [
       .with("keys turned twice") { $0.keysTurnTwice = true },
       .with("keys turned twice, both scaled") { ($0.keysTurnTwice, $0.scale) = (true, .ofBoth) },
+      .with("cached keys") { ($0.keysByHead, $0.queryLength, $0.keyLength) = (true, 1, 9) },
+      .with("cached keys, more queries and a mask") { form in
+        (form.keysByHead, form.queryLength, form.keyLength) = (true, 6, 9)
+        (form.mask, form.scale, form.isReshaped) = ([2, 1, 6, 9], .ofBoth, true)
+      },
+      .with("cached keys, mask of one") { form in
+        (form.keysByHead, form.keyLength, form.mask) = (true, 9, [1, 1, 1, 1])
+      },
+      .with("cached keys, shared") { ($0.keysByHead, $0.keyBatch) = (true, 1) },
+      .with("cached keys, one value head") { ($0.keysByHead, $0.valueHeads) = (true, 1) },
+      .with("no cached key") { ($0.keysByHead, $0.keyLength) = (true, 0) },
       .with("mask of keys") { $0.mask = [2, 1, 1, 5] },
       .with("mask on the left") { ($0.mask, $0.maskIsLeft) = ([2, 1, 1, 5], true) },
       .with("mask of all") { $0.mask = [2, 3, 5, 5] },
@@ -109,14 +122,25 @@ struct AttentionFusionTests {
     }
     let query = g.transpose(
       try source("q", form.batch, form.queryLength, form.heads, form.width), [0, 2, 1, 3])
-    let keys = try source("k", form.keyBatch, form.keyLength, form.heads, form.width)
-    let key =
-      form.keysTurnTwice
-      ? g.transpose(g.transpose(keys, [0, 2, 1, 3]), [0, 1, 3, 2])
-      : g.transpose(keys, [0, 2, 3, 1])
-    let value = g.transpose(
-      try source("v", form.keyBatch, form.keyLength, form.valueHeads, form.valueWidth),
-      [0, 2, 1, 3])
+    func cached(_ name: String, _ heads: Int, _ width: Int) throws -> Edge {
+      let dims = [form.keyBatch, heads, form.keyLength, width]
+      inputs[name] = try numbers.tensor(.float32, dims, low: -2, high: 2)
+      return g.input(name, .float32, dims.map { _ in .unknown })
+    }
+    let (key, value): (Edge, Edge)
+    if form.keysByHead {
+      key = g.transpose(try cached("k", form.heads, form.width), [0, 1, 3, 2])
+      value = try cached("v", form.valueHeads, form.valueWidth)
+    } else {
+      let keys = try source("k", form.keyBatch, form.keyLength, form.heads, form.width)
+      key =
+        form.keysTurnTwice
+        ? g.transpose(g.transpose(keys, [0, 2, 1, 3]), [0, 1, 3, 2])
+        : g.transpose(keys, [0, 2, 3, 1])
+      value = g.transpose(
+        try source("v", form.keyBatch, form.keyLength, form.valueHeads, form.valueWidth),
+        [0, 2, 1, 3])
+    }
     var scores = g.matMul(
       try scaled(query, form.scale == .ofQueries || form.scale == .ofBoth),
       try scaled(key, form.scale == .ofBoth))

@@ -7,7 +7,7 @@ extension Transform {
   /// From the softmax: up through an optional mask sum and scales to the product of queries and
   /// keys, each transposed from [batch, length, heads, width]; down through a dropout in training and
   /// the product with the values to the transposition back. The reshapes around it stay: they move
-  /// no data.
+  /// no data. Keys and values of a cache are [batch, heads, length, width] as they are.
   static func fuseAttention(_ graph: Graph) -> Graph {
     rewrite(graph) { index, place in
       let softmax = graph.nodes[place]
@@ -23,16 +23,17 @@ extension Transform {
       }
       guard let mixed = index.onlyReader(of: weights.result, "MatMul"),
         mixed.node.inputs[0] == weights.result,
-        let value = transposed(mixed.node.inputs[1], lengthAndHeads, index),
+        let memory = memory(scores, mixed.node.inputs[1], index),
         let end = turnedBack(mixed.node, scores.product, index)
       else { return nil }
       let node = Node(
         "Attention",
-        inputs: [scores.query, scores.key, value, scores.mask] + (dropping?.inputs ?? []),
+        inputs: [scores.query, memory.key, memory.value, scores.mask] + (dropping?.inputs ?? []),
         outputs: end.turn.node.outputs,
         attributes: [
           "scale": .float(scores.scale), "no_keys_as_zero": .int(guarded == nil ? 0 : 1),
           "keeps_query_length": .int(end.removed.isEmpty ? 0 : 1),
+          "keys_by_head": .int(memory.byHead ? 1 : 0),
           "salt": dropping?.salt ?? .int(0),
         ],
         name: softmax.name, domain: "ai.stacklens")
@@ -127,7 +128,10 @@ extension Transform {
 
   private struct Scores {
     var query: String
-    var key: String
+    /// The keys with their lengths before their heads, where they exist so.
+    var key: String?
+    /// The keys with their heads before their lengths, where they exist so.
+    var keyByHead: String?
     var mask = ""
     var scale: Float
     /// The product of queries and keys.
@@ -152,12 +156,26 @@ extension Transform {
     guard let product = index.producer(of: scaled, "MatMul") else { return nil }
     let (left, queryScale) = scaling(product.node.inputs[0], index)
     let (right, keyScale) = scaling(product.node.inputs[1], index)
-    guard let query = transposed(left, lengthAndHeads, index),
-      let key = transposed(right, lengthLast, index)
-        ?? transposed(right, lastTwo, index).flatMap({ transposed($0, lengthAndHeads, index) })
-    else { return nil }
+    guard let query = transposed(left, lengthAndHeads, index) else { return nil }
+    let keyByHead = transposed(right, lastTwo, index)
+    let key =
+      transposed(right, lengthLast, index)
+      ?? keyByHead.flatMap { transposed($0, lengthAndHeads, index) }
+    guard key != nil || keyByHead != nil else { return nil }
     return Scores(
-      query: query, key: key, scale: outer * queryScale * keyScale, product: product.node)
+      query: query, key: key, keyByHead: keyByHead, scale: outer * queryScale * keyScale,
+      product: product.node)
+  }
+
+  /// Keys and values, both with their lengths before their heads or both the other way round.
+  private static func memory(
+    _ scores: Scores, _ value: String, _ index: GraphIndex
+  ) -> (key: String, value: String, byHead: Bool)? {
+    if let key = scores.key, let value = transposed(value, lengthAndHeads, index) {
+      return (key, value, false)
+    }
+    guard let key = scores.keyByHead, index.rank(of: value) == 4 else { return nil }
+    return (key, value, true)
   }
 
   /// The value behind an optional division or multiplication by a scalar.

@@ -90,6 +90,21 @@ struct GraphIndex {
     }
   }
 
+  /// How many axes a value has, where the graph shows it.
+  func rank(of name: String, depth: Int = 4) -> Int? {
+    if let constant = constants[name] { return constant.rank }
+    if let dims = declared[name] { return dims.count }
+    guard depth > 0, let node = producer(of: name), node.domain.isEmpty else { return nil }
+    switch node.opType {
+    case "Transpose":
+      guard case .ints(let permutation)? = node.attributes["perm"] else { return nil }
+      return permutation.count
+    case "Concat":
+      return node.inputs.lazy.compactMap { rank(of: $0, depth: depth - 1) }.first
+    default: return nil
+    }
+  }
+
   /// The node that makes a value, if it is the operator asked for.
   func producer(of name: String, _ opType: String, domain: String = "") -> (index: Int, node: Node)?
   {

@@ -10,30 +10,32 @@ extension OperatorDefinition {
   /// [B, H, L, M] (optional); ratio and seed of a dropout of the weights with the `salt`, as
   /// SeededDropout has them (optional). Everything broadcasts as in the products and the sum that this stands
   /// for. Output: [B, L, H, E]. With no_keys_as_zero a row of weights that are not numbers, because
-  /// the mask leaves no key, counts as zeros; keeps_query_length is told in `AttentionShapes`. With
+  /// the mask leaves no key, counts as zeros. With keys_by_head keys and values are [B, H, M, D] and
+  /// [B, H, M, E], as caches hold them; keeps_query_length is told in `AttentionShapes`. With
   /// rounds_factors the products round theirs to bfloat16, where the processor has such products.
   static let attention = OperatorDefinition(
     "Attention", domain: stackLensDomain, versions: [1], inputs: 3...6,
     attributes: [
       .float("scale", default: 1), .int("no_keys_as_zero", default: 0),
-      .int("keeps_query_length", default: 0), .int("rounds_factors", default: 0),
-      .int("salt", default: 0),
+      .int("keeps_query_length", default: 0), .int("keys_by_head", default: 0),
+      .int("rounds_factors", default: 0), .int("salt", default: 0),
     ],
     infer: { (context) throws(StackLensError) in
       let query = try context.input(0, oneOf: [.float32, .float64, .float16, .bfloat16])
       _ = try context.sameElementType(0, 1, 2, 3)
       try requireDropping(context, 4)
-      let shapes = try AttentionShapes(
-        context.inputs, keepsQueryLength: context.flag("keeps_query_length"))
+      let shapes = try AttentionShapes(context.inputs, context)
       return [TensorType(query.elementType, shapes.output)]
     },
     execution: .kernels([
       Kernel("heads", prepare: attentionByHeads),
+      Kernel("cached heads") { (preparation) throws(StackLensError) in
+        try CachedAttention(preparation)?.prepared
+      },
       Kernel("packed") { (preparation) throws(StackLensError) in
         guard try preparation.input(0).elementType == .float32, !preparation.hasInput(4)
         else { return nil }
-        let shapes = try AttentionShapes(
-          preparation.inputs, keepsQueryLength: preparation.flag("keeps_query_length"))
+        let shapes = try AttentionShapes(preparation.inputs, preparation)
         let scale = try preparation.float("scale")
         var plan = ScratchPlan()
         let scoreRoom = try plan.reserve(shapes.scores.count, of: Float.self)
@@ -67,8 +69,7 @@ extension OperatorDefinition {
         }
       },
       .reference { (preparation) throws(StackLensError) in
-        let shapes = try AttentionShapes(
-          preparation.inputs, keepsQueryLength: preparation.flag("keeps_query_length"))
+        let shapes = try AttentionShapes(preparation.inputs, preparation)
         let scale = Double(try preparation.float("scale"))
         let isGuarded = try preparation.flag("no_keys_as_zero")
         let salt = try preparation.int("salt")
@@ -100,6 +101,15 @@ extension OperatorDefinition {
       Sample(
         [.floats(1, 1, 2, 4), .floats(1, 3, 2, 4), .floats(2, 3, 2, 5), .floats(1, 2, 5, 3)],
         ["keeps_query_length": .int(1)]),
+      Sample(
+        [.floats(2, 1, 3, 4), .floats(2, 3, 7, 4), .floats(2, 3, 7, 5), .floats(2, 1, 1, 7)],
+        ["keys_by_head": .int(1), "scale": .float(0.5), "no_keys_as_zero": .int(1)]),
+      Sample(
+        [.floats(1, 6, 2, 4), .floats(1, 2, 6, 4), .floats(1, 2, 6, 4), .floats(2, 6, 6)],
+        ["keys_by_head": .int(1)]),
+      Sample(
+        [.floats(2, 3, 2, 4), .floats(1, 2, 7, 4), .floats(2, 1, 7, 6), .floats(1, 1, 3, 1)],
+        ["keys_by_head": .int(1)]),
       Sample([.floats(2, 0, 2, 4), .floats(2, 3, 2, 4), .floats(2, 3, 2, 4)]),
       Sample(
         [
@@ -125,7 +135,7 @@ extension OperatorDefinition {
   ) throws(StackLensError) -> PreparedKernel? {
     let query = try preparation.input(0)
     guard query.elementType == .float32, try preparation.input(1) == query,
-      try preparation.input(2) == query
+      try preparation.input(2) == query, try !preparation.flag("keys_by_head")
     else { return nil }
     let shape = query.shape
     let (length, heads, headSize) = (shape[1], shape[2], shape[3])
@@ -186,9 +196,10 @@ struct AttentionMask {
   let rowStride: Int
 
   /// Nil for a mask that does not have all keys, or that repeats the scores.
-  init?(_ mask: Shape, query: Shape) {
+  /// - Parameter keyCount: nil where there are as many keys as queries.
+  init?(_ mask: Shape, query: Shape, keyCount: Int? = nil) {
     let dims = [Int](repeating: 1, count: max(0, 4 - mask.rank)) + mask.dims
-    let scores = [query[0], query[2], query[1], query[1]]
+    let scores = [query[0], query[2], query[1], keyCount ?? query[1]]
     guard dims.count == 4, dims[3] == scores[3],
       zip(dims, scores).allSatisfy({ $0 == 1 || $0 == $1 })
     else { return nil }

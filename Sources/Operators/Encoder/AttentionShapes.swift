@@ -17,10 +17,15 @@ struct AttentionShapes: Sendable {
   let scoring: MatrixProduct
   let mixing: MatrixProduct
 
-  /// - Parameter keepsQueryLength: the output has the queries' length even where a mask repeated
-  ///   the only query: its rows then count as heads.
+  /// - Parameters:
+  ///   - inputs: queries, keys, values and a mask.
+  ///   - view: tells with `keeps_query_length` whether the output has the queries' length even where
+  ///     a mask repeated the only query (its rows then count as heads), and with `keys_by_head`
+  ///     whether the heads of keys and values stand before their lengths.
   /// - Throws: `.shapeMismatch` naming the shapes that do not fit.
-  init(_ inputs: [TensorType?], keepsQueryLength: Bool) throws(StackLensError) {
+  init(_ inputs: [TensorType?], _ view: some NodeView) throws(StackLensError) {
+    let keepsQueryLength = try view.flag("keeps_query_length")
+    let byHead = try view.flag("keys_by_head")
     var shapes: [Shape] = []
     for input in inputs.prefix(3) {
       guard let shape = input?.shape, shape.rank == 4 else {
@@ -31,7 +36,9 @@ struct AttentionShapes: Sendable {
       shapes.append(shape)
     }
     guard shapes.count == 3 else { throw .invalidArgument("query, key or value is missing") }
-    let (query, key, value) = (shapes[0], shapes[1], shapes[2])
+    let query = shapes[0]
+    let key = byHead ? try Self.turned(shapes[1]) : shapes[1]
+    let value = byHead ? try Self.turned(shapes[2]) : shapes[2]
     let mask = inputs.count > 3 ? inputs[3]?.shape : nil
     guard query[3] == key[3] else {
       throw .shapeMismatch("cannot multiply queries \(query) by keys \(key)")
@@ -51,16 +58,17 @@ struct AttentionShapes: Sendable {
       isInterleaved
       ? try Shape([all[0], masked[2], all[1], value[3]])
       : try Shape([all[0], query[1], all.dims[1] * masked[2], value[3]])
-    let keyRow = key[2] * key[3]
     scoring = MatrixProduct(
       m: query[1], n: key[1], k: query[3], batchDims: batch.dims,
-      aBatchStrides: Self.steps(query, to: batch), bBatchStrides: Self.steps(key, to: batch),
-      aRow: query[2] * query[3], aColumn: 1, bRow: 1, bColumn: keyRow)
+      aBatchStrides: Self.steps(query, to: batch),
+      bBatchStrides: Self.steps(key, to: batch, byHead: byHead),
+      aRow: query[2] * query[3], aColumn: 1, bRow: 1,
+      bColumn: byHead ? key[3] : key[2] * key[3])
     mixing = MatrixProduct(
       m: masked[2], n: value[3], k: masked[3], batchDims: all.dims,
       aBatchStrides: weights.broadcastStrides(to: all).map { $0 * masked[2] * masked[3] },
-      bBatchStrides: Self.steps(value, to: all), aRow: masked[3], aColumn: 1,
-      bRow: value[2] * value[3], bColumn: 1)
+      bBatchStrides: Self.steps(value, to: all, byHead: byHead), aRow: masked[3], aColumn: 1,
+      bRow: byHead ? value[3] : value[2] * value[3], bColumn: 1)
   }
 
   var keyCount: Int { masked[3] }
@@ -71,11 +79,16 @@ struct AttentionShapes: Sendable {
     try Shape([shape[0], shape[2]])
   }
 
+  /// A shape with lengths and heads changed about.
+  private static func turned(_ shape: Shape) throws(StackLensError) -> Shape {
+    try Shape([shape[0], shape[2], shape[1], shape[3]])
+  }
+
   /// Elements from one batch entry, and from one head, to the next.
-  private static func steps(_ shape: Shape, to target: Shape) -> [Int] {
+  private static func steps(_ shape: Shape, to target: Shape, byHead: Bool = false) -> [Int] {
     [
       shape[0] == 1 && target[0] != 1 ? 0 : shape[1] * shape[2] * shape[3],
-      shape[2] == 1 && target[1] != 1 ? 0 : shape[3],
+      shape[2] == 1 && target[1] != 1 ? 0 : byHead ? shape[1] * shape[3] : shape[3],
     ]
   }
 

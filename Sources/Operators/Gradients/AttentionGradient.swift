@@ -10,16 +10,15 @@ extension OperatorDefinition {
     "AttentionGradient", domain: "ai.stacklens", versions: [1], inputs: 4...7, outputs: 1...4,
     attributes: [
       .float("scale", default: 1), .int("no_keys_as_zero", default: 0),
-      .int("keeps_query_length", default: 0), .int("rounds_factors", default: 0),
-      .int("salt", default: 0),
+      .int("keeps_query_length", default: 0), .int("keys_by_head", default: 0),
+      .int("rounds_factors", default: 0), .int("salt", default: 0),
     ],
     infer: { (context) throws(StackLensError) in
       let g = try context.input(0, oneOf: [.float32, .float64, .float16, .bfloat16])
       _ = try context.sameElementType(0, 1, 2, 3, 4)
       try requireDropping(context, 5)
       let forward = Array(context.inputs.dropFirst())
-      let shapes = try AttentionShapes(
-        forward, keepsQueryLength: context.flag("keeps_query_length"))
+      let shapes = try AttentionShapes(forward, context)
       guard g.shape == shapes.output else {
         throw .shapeMismatch("gradient \(g) of attention that makes \(shapes.output)")
       }
@@ -29,9 +28,7 @@ extension OperatorDefinition {
     execution: .kernels([
       Kernel("heads", prepare: attentionGradientByHeads),
       .reference { (preparation) throws(StackLensError) in
-        let shapes = try AttentionShapes(
-          Array(preparation.inputs.dropFirst()),
-          keepsQueryLength: preparation.flag("keeps_query_length"))
+        let shapes = try AttentionShapes(Array(preparation.inputs.dropFirst()), preparation)
         let scale = Double(try preparation.float("scale"))
         let isGuarded = try preparation.flag("no_keys_as_zero")
         let counts = preparation.outputs.map(\.shape.count)
@@ -94,7 +91,8 @@ extension OperatorDefinition {
   ) throws(StackLensError) -> PreparedKernel? {
     let query = try preparation.input(1)
     guard query.elementType == .float32, try preparation.input(2) == query,
-      try preparation.input(3) == query, try preparation.input(0) == query
+      try preparation.input(3) == query, try preparation.input(0) == query,
+      try !preparation.flag("keys_by_head")
     else { return nil }
     let names = preparation.node.outputs
     let wantsMask = preparation.hasInput(4) && names.count > 3 && !names[3].isEmpty
@@ -168,11 +166,11 @@ extension OperatorDefinition {
   func turned(_ edge: Edge, _ order: [Int64]) -> Edge {
     scope.apply("Transpose", edge, attributes: ["perm": .ints(order)])
   }
-  let query = try scope.input(0)
+  let (query, value) = (try scope.input(0), try scope.input(2))
+  let byHead = try scope.flag("keys_by_head")
   let scale = try scope.scalar(Double(try scope.float("scale")), like: query)
-  var scores =
-    scope.apply(
-      "MatMul", turned(query, [0, 2, 1, 3]), turned(try scope.input(1), [0, 2, 3, 1])) * scale
+  let keys = turned(try scope.input(1), byHead ? [0, 1, 3, 2] : [0, 2, 3, 1])
+  var scores = scope.apply("MatMul", turned(query, [0, 2, 1, 3]), keys) * scale
   if scope.hasInput(3) { scores = try scores + scope.input(3) }
   var weights = scope.apply("Softmax", scores)
   if try scope.flag("no_keys_as_zero") {
@@ -184,7 +182,7 @@ extension OperatorDefinition {
       "SeededDropout", [weights, try scope.input(4), try scope.input(5)],
       ["salt": .int(Int64(try scope.int("salt")))], domain: "ai.stacklens")
   }
-  var mixed = scope.apply("MatMul", weights, turned(try scope.input(2), [0, 2, 1, 3]))
+  var mixed = scope.apply("MatMul", weights, byHead ? value : turned(value, [0, 2, 1, 3]))
   if try scope.flag("keeps_query_length") {
     func extent(_ edge: Edge, _ axis: Int64) -> Edge {
       scope.apply(
