@@ -5,43 +5,50 @@
 #define SLK_TEMPLATE "trees.inc.h"
 #include "tiers.h"
 
-SLK_INLINE void walk(const slk_tree_node *nodes, const bool tracks_missing, const float *x,
-                     size_t stride, const int32_t *places, size_t count, int32_t *leaves) {
-  int32_t at[SLK_TREE_BLOCK], walks[SLK_TREE_BLOCK];
-  size_t open = 0;
-  for (size_t i = 0; i < count; i++) {
-    const int32_t next = nodes[places[i]].next;
-    leaves[i] = ~next;
-    at[open] = places[i];
-    walks[open] = (int32_t)i;
-    open += next >= 0;
-  }
-  // Those that have not arrived are kept side by side, without a branch to guess.
-  while (open > 0) {
-    size_t kept = 0;
-    for (size_t i = 0; i < open; i++) {
-      const int32_t walk = walks[i];
-      const slk_tree_node node = nodes[at[i]];
-      const float value = x[(size_t)walk * stride + (size_t)node.feature];
-      int aside = !(value <= node.threshold);
-      if (tracks_missing) aside &= !((value != value) & node.missing);
-      const int32_t place = node.next + aside;
-      const int32_t next = nodes[place].next;
-      leaves[walk] = ~next;
-      at[kept] = place;
-      walks[kept] = walk;
-      kept += next >= 0;
+/// Walks that step side by side: enough that none waits for another, few enough for the registers.
+enum { walks_at_once = 10 };
+
+SLK_INLINE void walk_together(const int walks, const bool tracks_missing,
+                              const slk_tree_node *nodes, const float *x, size_t stride,
+                              const int32_t *places, int32_t *leaves) {
+  const slk_tree_node *at[walks_at_once];
+  SLK_UNROLL for (int i = 0; i < walks; i++) at[i] = nodes + places[i];
+  // Those that have arrived stay where they are, without a branch to guess.
+  for (int32_t arrived = 0; arrived >= 0;) {
+    arrived = -1;
+    SLK_UNROLL for (int i = 0; i < walks; i++) {
+      const slk_tree_node *node = at[i];
+      const float value = x[(size_t)i * stride + (size_t)node->feature];
+      int aside = !(value <= node->threshold);
+      if (tracks_missing) aside &= !((value != value) & node->missing);
+      arrived &= node->next;
+      at[i] = node->next < 0 ? node : nodes + (node->next + aside);
     }
-    open = kept;
+  }
+  SLK_UNROLL for (int i = 0; i < walks; i++) leaves[i] = ~at[i]->next;
+}
+
+SLK_INLINE void walk(const bool tracks_missing, const slk_tree_node *nodes, const float *x,
+                     size_t stride, const int32_t *places, size_t count, int32_t *leaves) {
+  size_t i = 0;
+  for (; i + walks_at_once <= count; i += walks_at_once) {
+    walk_together(walks_at_once, tracks_missing, nodes, x + i * stride, stride, places + i,
+                  leaves + i);
+  }
+  for (; i + 2 <= count; i += 2) {
+    walk_together(2, tracks_missing, nodes, x + i * stride, stride, places + i, leaves + i);
+  }
+  for (; i < count; i++) {
+    walk_together(1, tracks_missing, nodes, x + i * stride, stride, places + i, leaves + i);
   }
 }
 
 void slk_tree_walk(const slk_tree_node *nodes, bool tracks_missing, const float *x, size_t stride,
                    const int32_t *places, size_t count, int32_t *leaves) {
   if (tracks_missing) {
-    walk(nodes, true, x, stride, places, count, leaves);
+    walk(true, nodes, x, stride, places, count, leaves);
   } else {
-    walk(nodes, false, x, stride, places, count, leaves);
+    walk(false, nodes, x, stride, places, count, leaves);
   }
 }
 

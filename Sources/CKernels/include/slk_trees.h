@@ -18,9 +18,8 @@ typedef struct {
 
 enum { SLK_TREE_BLOCK = 256 };
 
-/// Takes `count` walks, SLK_TREE_BLOCK at most, down to their leaves: walk i starts at nodes[places[i]]
-/// and reads features at x + i * stride. All walks make one step before any makes its next, so that
-/// none waits for another.
+/// Takes `count` walks down to their leaves: walk i starts at nodes[places[i]] and reads features at
+/// x + i * stride. A leaf's feature must be one that can be read.
 /// @param tracks_missing  Whether any node's `missing` is 1.
 /// @param leaves          Receives the number of each walk's leaf.
 void slk_tree_walk(const slk_tree_node *nodes, bool tracks_missing, const float *x, size_t stride,

@@ -21,7 +21,7 @@ struct PackedForest: Sendable {
   private static let rowsOfBlock = 16
 
   /// Nil for branches that ask whether a value is equal or a member, for the smallest or largest
-  /// leaf, and for trees that share many branches.
+  /// leaf, for trees that share many branches, and for those without any.
   init?(_ trees: TreeNodes, _ aggregate: TreeAggregate, scoreCount: Int) {
     guard aggregate == .sum || aggregate == .average else { return nil }
     width = scoreCount
@@ -51,6 +51,8 @@ struct PackedForest: Sendable {
         }
       }
     }
+    // A walk that has arrived goes on reading a feature: there must be one.
+    guard nodes.contains(where: { $0.next >= 0 }) else { return nil }
     if !tracksMissing { tops = roots.map { top(from: $0) } }
   }
 
@@ -164,7 +166,7 @@ struct PackedForest: Sendable {
       guard let places = room.baseAddress else { return }
       if rows < Self.rowsOfBlock {
         for row in 0..<rows {
-          score(x + row * columns, places, places + capacity, scores + row * width)
+          score(x + row * columns, places, scores + row * width)
         }
       } else if tops.isEmpty || columns > Self.columnLimit {
         for root in roots {
@@ -204,15 +206,16 @@ struct PackedForest: Sendable {
 
   /// Walks all trees with one row.
   private func score(
-    _ x: UnsafePointer<Float>, _ places: UnsafeMutablePointer<Int32>,
-    _ leaves: UnsafeMutablePointer<Int32>, _ scores: UnsafeMutablePointer<Float>
+    _ x: UnsafePointer<Float>, _ leaves: UnsafeMutablePointer<Int32>,
+    _ scores: UnsafeMutablePointer<Float>
   ) {
-    let capacity = Int(SLK_TREE_BLOCK)
-    for start in stride(from: 0, to: roots.count, by: capacity) {
-      let count = min(capacity, roots.count - start)
-      for index in 0..<count { places[index] = roots[start + index] }
-      slk_tree_walk(nodes, tracksMissing, x, 0, places, count, leaves)
-      slk_tree_add(leaves, count, values, width, scores, 0)
+    roots.withUnsafeBufferPointer { roots in
+      for start in stride(from: 0, to: roots.count, by: Int(SLK_TREE_BLOCK)) {
+        guard let first = roots.baseAddress.map({ $0 + start }) else { return }
+        let count = min(Int(SLK_TREE_BLOCK), roots.count - start)
+        slk_tree_walk(nodes, tracksMissing, x, 0, first, count, leaves)
+        slk_tree_add(leaves, count, values, width, scores, 0)
+      }
     }
   }
 }
