@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -55,6 +56,14 @@ def log_lines() -> list[str]:
     ]
 
 
+def measuring(what: str) -> None:
+    """Tells on the terminal what takes its time now; the line goes where the next one comes."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[Kmeasuring {what} ...", end="", file=sys.stderr, flush=True)
+    else:
+        print(f"measuring {what} ...", file=sys.stderr, flush=True)
+
+
 def alternate(
     contestants: dict[str, Callable[[], Any]], rounds: int, runs: int, pause: float = 0.03,
     warmup: float = 0.3,
@@ -81,8 +90,12 @@ def alternate(
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
     """Prints columns that line up, the first to the left and the others to the right."""
+    if sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+    if title:
+        print(title)
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
     for index, row in enumerate([header, *rows]):
         cells = [row[0].ljust(widths[0])]

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import stacklens
-from _common import THREADS, arguments, log_lines, minilm, peer_session, table, write
+from _common import THREADS, arguments, log_lines, measuring, minilm, peer_session, table, write
 
 BATCH = 32
 MAX_LENGTH = 256
@@ -41,12 +41,13 @@ def in_batches(peer, ids: list[np.ndarray]) -> None:
         padded(peer, ids[start : start + BATCH])
 
 
-def race(contestants: dict, slices: list) -> dict[str, float]:
+def race(what: str, contestants: dict, slices: list) -> dict[str, float]:
     """Items a second of each contestant: the median over the slices, taking turns."""
     rates: dict[str, list[float]] = {name: [] for name in contestants}
     for body, prepare in contestants.values():
         body(prepare(slices[0])[:64])
-    for part in slices:
+    for index, part in enumerate(slices):
+        measuring(f"{what}, part {index + 1} of {len(slices)}")
         for name, (body, prepare) in contestants.items():
             items = prepare(part)
             start = time.perf_counter()
@@ -98,11 +99,11 @@ def main() -> None:
         for name, embedder in embedders.items()
     }
     ort = (lambda items: in_batches(peer, items), tokens)
-    figures["file order"] = race({"ORT as given": ort, **ours}, slices(batches))
-    figures["sorted"] = race({"ORT sorted": ort}, slices(by_length))
-    figures["shuffled"] = race({"ORT as given": ort, **ours}, slices(shuffled))
+    figures["file order"] = race("file order", {"ORT as given": ort, **ours}, slices(batches))
+    figures["sorted"] = race("sorted", {"ORT sorted": ort}, slices(by_length))
+    figures["shuffled"] = race("shuffled", {"ORT as given": ort, **ours}, slices(shuffled))
 
-    print(f"{len(lines)} log lines, {len(ids)} texts of {sum(map(len, ids)) / len(ids):.1f} tokens")
+    length = sum(map(len, ids)) / len(ids)
     rows = []
     base = {
         "file order": figures["file order"]["ORT as given"],
@@ -118,16 +119,16 @@ def main() -> None:
             rate = figures[kind][name]
             row += [f"{rate:.0f}", f"{rate / base[kind]:.2f}x", f"{rate / sorted_rate:.2f}x"]
         rows.append(row)
-    print("token ids to vectors, texts/s")
-    table(["", "file order", "/ given", "/ sorted", "shuffled", "/ given", "/ sorted"], rows)
+    table(["", "file order", "/ given", "/ sorted", "shuffled", "/ given", "/ sorted"], rows,
+          f"{len(lines)} log lines of {length:.1f} tokens; token ids to vectors, texts/s")
 
     figures["raw text"] = raw_text(lines, embedders, peer, folder, slices(batches))
-    print("raw text to vectors, texts/s")
     reference = figures["raw text"]["ORT + tokenizers"]
     table(
         ["", "texts/s", "/ ORT + tokenizers"],
         [[name, f"{rate:.0f}", f"{rate / reference:.2f}x"]
          for name, rate in figures["raw text"].items()],
+        "raw text to vectors, texts/s",
     )
     write(options.json, figures)
 
@@ -161,7 +162,7 @@ def raw_text(lines, embedders, peer, folder: Path, slices: list) -> dict[str, fl
         )
     except ImportError:
         pass
-    return race(contestants, slices)
+    return race("raw text", contestants, slices)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import stacklens
-from _common import THREADS, alternate, arguments, minilm, peer_session, table, write
+from _common import THREADS, alternate, arguments, measuring, minilm, peer_session, table, write
 
 SHAPES = [(1, 16), (1, 32), (1, 128), (32, 32), (32, 128)]
 
@@ -30,6 +30,7 @@ def main() -> None:
     random = np.random.default_rng(42)
     figures, rows = [], []
     for batch, length in SHAPES:
+        measuring(f"{batch} x {length}")
         ids = random.integers(1000, 30000, (batch, length))
         ids[:, 0], ids[:, -1] = 101, 102
         feed = {
@@ -50,11 +51,11 @@ def main() -> None:
             + [f"{medians['peer'] / medians[n]:.2f}x" for n in ("fp32", "bf16", "int8")]
             + [f"{medians['fp32'] / medians[n]:.2f}x" for n in ("bf16", "int8")]
         )
-    print(f"all-MiniLM-L6-v2, {THREADS} threads, {stacklens.cpu_features()}; milliseconds")
     table(
         ["batch x tokens", "ORT fp32", "fp32", "bf16", "int8", "fp32 / ORT", "bf16 / ORT",
          "int8 / ORT", "bf16 / fp32", "int8 / fp32"],
         rows,
+        f"all-MiniLM-L6-v2, {THREADS} threads, {stacklens.cpu_features()}; milliseconds",
     )
     write(options.json, figures)
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import stacklens
-from _common import THREADS, alternate, arguments, peer_session, table, write
+from _common import THREADS, alternate, arguments, measuring, peer_session, table, write
 
 ROOT = Path(__file__).resolve().parent.parent
 NETWORKS = (
@@ -69,6 +69,7 @@ def main() -> int:
     options = parser.parse_args()
     figures, rows = [], []
     for name, path, feed in cases(options.cache, options.only):
+        measuring(name)
         peer = peer_session(path)
         session = stacklens.Session(path, threads=THREADS)
         names = {item.name for item in peer.get_inputs()}
@@ -88,9 +89,9 @@ def main() -> int:
                      f"{ratio:.2f}x", f"{difference:.0e}"])
         del peer, session
     mean = math.exp(sum(math.log(item["ratio"]) for item in figures) / max(1, len(figures)))
-    print(f"{THREADS} threads, {stacklens.cpu_features()}; milliseconds")
     table(["model", "ORT", "StackLens", "ratio", "difference"],
-          [*rows, ["geometric mean", "", "", f"{mean:.2f}x", ""]])
+          [*rows, ["geometric mean", "", "", f"{mean:.2f}x", ""]],
+          f"{THREADS} threads, {stacklens.cpu_features()}; milliseconds")
     write(options.json, {"models": figures, "geometric_mean": mean})
     return 0
 

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import stacklens
-from _common import THREADS, alternate, arguments, minilm, peer_session, table, write
+from _common import THREADS, alternate, arguments, measuring, minilm, peer_session, table, write
 from models import ROOT, made, worst
 
 TRANSFORMERS = ("bert_base", "gpt2", "vit_b_16")
@@ -85,6 +85,7 @@ def cases(cache: Path, only: str) -> list[Case]:
                 feed = dict(stored)
         path = folder / f"{name}.{mode}.onnx"
         if not path.exists():
+            measuring(f"{mode} {name}: quantising")
             calibration = samples(feed) if mode == "int8-static" else None
             model = stacklens.quantize(source, mode, calibration=calibration)
             model.save(path, opset=OPSETS.get(mode, 17))
@@ -139,13 +140,14 @@ def main() -> int:
     options = parser.parse_args()
     figures = []
     for case in cases(options.cache, options.only):
+        measuring(f"{case.mode} {case.model}")
         figures.append(compare(case, options.quick))
         gc.collect()
     ratios = [math.log(item["ratio"]) for item in figures if "ratio" in item]
     mean = math.exp(sum(ratios) / max(1, len(ratios)))
-    print(f"{THREADS} threads, {stacklens.cpu_features()}; milliseconds")
     table(["mode", "model", "ORT", "StackLens", "ratio", "difference", "moved"],
-          [*map(row, figures), ["geometric mean", "", "", "", f"{mean:.2f}x", "", ""]])
+          [*map(row, figures), ["geometric mean", "", "", "", f"{mean:.2f}x", "", ""]],
+          f"{THREADS} threads, {stacklens.cpu_features()}; milliseconds")
     write(options.json, {"models": figures, "geometric_mean": mean})
     return 0
 

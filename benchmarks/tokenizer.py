@@ -50,8 +50,8 @@ def main() -> None:
             [kind, f"{rates['peer']:,.0f}", f"{rates['ours']:,.0f}",
              f"{rates['ours'] / rates['peer']:.1f}x"]
         )
-    print(f"{len(lines)} log lines, through Python on both sides; lines/s")
-    table(["", f"tokenizers {tokenizers.__version__}", "stacklens", "ratio"], rows)
+    table(["", f"tokenizers {tokenizers.__version__}", "stacklens", "ratio"], rows,
+          f"{len(lines)} log lines, through Python on both sides; lines/s")
     write(options.json, figures)
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import stacklens
-from _common import THREADS, alternate, arguments, table, write
+from _common import THREADS, alternate, arguments, measuring, table, write
 
 RATE = 1e-4
 Batch = dict[str, np.ndarray]
@@ -203,6 +203,7 @@ def memory(rows: list[list[str]]) -> dict[str, int]:
         file = Path(folder) / "model.onnx"
         found = {}
         for side in ("export", "peer", "stacklens"):
+            measuring(f"peak memory, {side}")
             command = [sys.executable, __file__, "--memory-of", side, "--file", str(file)]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
             if side != "export":
@@ -226,6 +227,7 @@ def main() -> int:
     for name in CASES:
         if not re.search(options.only, name):
             continue
+        measuring(name)
         medians = alternate(
             {"peer": their_step(name), "stacklens": our_step(name)},
             *((2, 3) if options.quick else (5, 5)),
@@ -235,8 +237,8 @@ def main() -> int:
         rows.append([name, f"{medians['peer'] * 1e3:.3f}", f"{medians['stacklens'] * 1e3:.3f}",
                      f"{ratio:.2f}x"])
     peaks = memory(rows) if re.search(options.only, "memory") else {}
-    print(f"{THREADS} threads, {stacklens.cpu_features()}; milliseconds a step")
-    table(["model", "PyTorch", "StackLens", "ratio"], rows)
+    table(["model", "PyTorch", "StackLens", "ratio"], rows,
+          f"{THREADS} threads, {stacklens.cpu_features()}; milliseconds a step")
     write(options.json, {"models": figures, "peak_bytes": peaks})
     return 0
 
