@@ -1,4 +1,4 @@
-"""Repeated runs on small arrays, which take a shorter way than the first one."""
+"""Repeated runs on plain arrays, which take a shorter way than the first one."""
 
 from __future__ import annotations
 
@@ -38,6 +38,60 @@ def test_shapes_and_layouts_may_change(doubling):
     grid = np.arange(24, dtype=np.float32).reshape(4, 6)
     for array in (grid[0], grid[1], grid[:, 2], grid[:, 3], grid[2, ::2], grid[0][:0], grid[1][:0]):
         np.testing.assert_array_equal(doubling.run(None, {"x": array})[0], 2 * array)
+
+
+LARGE = 20_000
+
+
+def test_large_results_are_their_own(doubling):
+    x = np.arange(LARGE, dtype=np.float32)
+    results = [doubling.run(None, {"x": x + i})[0] for i in range(4)]
+    results[1][:] = -1
+    for i in (0, 2, 3):
+        assert results[i].flags.writeable
+        np.testing.assert_array_equal(results[i], 2 * (x + i))
+    del doubling
+    np.testing.assert_array_equal(results[3], 2 * (x + 3))
+
+
+def test_large_layouts_may_change(doubling):
+    grid = np.arange(3 * LARGE, dtype=np.float32).reshape(3, LARGE)
+    misaligned = np.frombuffer(b"-" + grid[2].tobytes(), np.uint8)[1:].view(np.float32)
+    columns = np.asfortranarray(grid)
+    frozen = grid[0].copy()
+    frozen.flags.writeable = False
+    for array in (grid[0], grid[1], columns[1], misaligned, frozen, grid[1][::-1], grid[2]):
+        np.testing.assert_array_equal(doubling.run(None, {"x": array})[0], 2 * array)
+
+
+def test_small_and_large_together():
+    nodes = [
+        helper.make_node("Add", ["x", "c"], ["y"]),
+        helper.make_node("ReduceSum", ["x"], ["sum"], keepdims=0),
+    ]
+    inputs = [value("c", shape=(1,)), value("x")]
+    session = stacklens.Session(model(nodes, inputs, [value("sum", shape=()), value("y")]))
+    x = np.ones(LARGE, np.float32)
+    for i in range(4):
+        total, y = session.run(None, {"x": x, "c": np.array([i], np.float32)})
+        assert total == LARGE
+        np.testing.assert_array_equal(y, x + i)
+
+
+def test_a_large_output_may_be_the_input():
+    nodes = [
+        helper.make_node("Identity", ["x"], ["y"]),
+        helper.make_node("Reshape", ["x", "two"], ["z"]),
+    ]
+    inputs = [value("x"), value("two", TensorProto.INT64, (2,))]
+    session = stacklens.Session(model(nodes, inputs, [value("y"), value("z", shape=None)]))
+    x = np.arange(LARGE, dtype=np.float32)
+    for _ in range(3):
+        y, z = session.run(None, {"x": x, "two": np.array([2, -1])})
+        y += 1
+        z += 2
+        np.testing.assert_array_equal(x, np.arange(LARGE))
+        np.testing.assert_array_equal(y, x + 1)
 
 
 def test_errors_stay_the_same(doubling):

@@ -1,7 +1,8 @@
-"""Runs on small arrays by one call into the library, on memory that was laid out before."""
+"""Runs on arrays by one call into the library, described to it before."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from ctypes import POINTER, c_int64, c_void_p, cast
 from typing import Any, Optional
@@ -13,35 +14,43 @@ from .tensor import number_of, take_values
 
 __all__ = ["QuickRuns"]
 
-# Arrays up to this size are copied in and out, which costs less than a look at their memory.
+# Arrays up to this size are copied in and out, which costs less than a look at their memory. The
+# memory of larger inputs is lent, that of larger outputs is the library's.
 _MOST_BYTES = 1 << 15
 # Combinations of types and shapes that are remembered; beyond that all are forgotten.
 _MOST_KINDS = 64
 
 
 class _Frame:
-    """Memory for the inputs and outputs of one run, and what the library is told about it."""
+    """Memory for the small inputs and outputs of one run, and what the library is told of all."""
 
-    __slots__ = ("arguments", "inputs", "others", "outputs")
+    __slots__ = ("arguments", "inputs", "others", "outputs", "places")
 
     def __init__(self, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
-        self.inputs = [np.empty(shape, dtype) for dtype, shape in inputs]
-        self.outputs = [np.empty(shape, dtype) for dtype, shape in outputs]
+        self.inputs = [_memory(*kind) for kind in inputs]
+        self.outputs = [_memory(*kind) for kind in outputs]
         self.others = (c_void_p * max(len(outputs), 1))()
+        described = _described(inputs, self.inputs)
+        self.places = list(described)[: len(inputs)]
         self.arguments = (
-            _described(self.inputs), len(inputs), _described(self.outputs), len(outputs),
-            self.others,
+            described, len(inputs), _described(outputs, self.outputs), len(outputs), self.others,
         )
 
 
-def _described(arrays: Sequence[np.ndarray]) -> Any:
-    result = (Array * max(len(arrays), 1))()
-    for place, array in zip(result, arrays):
-        place.type = number_of(array.dtype)
-        place.rank = array.ndim
-        place.dims = cast((c_int64 * max(array.ndim, 1))(*array.shape), POINTER(c_int64))
-        place.data = array.ctypes.data
-        place.byte_count = array.nbytes
+def _memory(dtype: np.dtype[Any], shape: tuple[int, ...]) -> Optional[np.ndarray]:
+    """Room for a small array."""
+    is_small = dtype.itemsize * math.prod(shape) <= _MOST_BYTES
+    return np.empty(shape, dtype) if is_small else None
+
+
+def _described(kinds: Sequence[Any], arrays: Sequence[Optional[np.ndarray]]) -> Any:
+    result = (Array * max(len(kinds), 1))()
+    for place, (dtype, shape), array in zip(result, kinds, arrays):
+        place.type = number_of(dtype)
+        place.rank = len(shape)
+        place.dims = cast((c_int64 * max(len(shape), 1))(*shape), POINTER(c_int64))
+        place.data = None if array is None else array.ctypes.data
+        place.byte_count = dtype.itemsize * math.prod(shape)
     return result
 
 
@@ -70,13 +79,20 @@ class QuickRuns:
             frame = frames.pop()
         except IndexError:  # others run at the same time
             frame = _Frame(kinds_in, kinds_out)
-        for place, array in zip(frame.inputs, given):
-            place[...] = array
+        for place, memory, array in zip(frame.places, frame.inputs, given):
+            if memory is not None:
+                memory[...] = array
+                continue
+            flags = array.flags
+            if not (flags.c_contiguous and flags.aligned):
+                frames.append(frame)
+                return None
+            place.data = array.__array_interface__["data"][0]
         lib.sl_session_run_arrays(handle, *frame.arguments)
         if any(frame.others):
-            values = take_values(frame.others, len(frame.outputs), ())
+            values = take_values(frame.others, len(frame.outputs))
             results = [
-                array.copy() if value is None else value
+                array.copy() if value is None and array is not None else value
                 for array, value in zip(frame.outputs, values)
             ]
         else:
@@ -85,9 +101,9 @@ class QuickRuns:
         return results
 
     def learn(self, inputs: Mapping[str, Any], outputs: Sequence[Any]) -> None:
-        """Prepares for more runs like one that gave `outputs`, where all arrays are small."""
+        """Prepares for more runs like one that gave `outputs`, where all of them are plain arrays."""
         given = [inputs.get(name) for name in self._names]
-        if len(inputs) != len(given) or not all(map(_is_small, [*given, *outputs])):
+        if len(inputs) != len(given) or not all(map(_is_plain, [*given, *outputs])):
             return
         if len(self._kinds) >= _MOST_KINDS:
             self._kinds.clear()
@@ -98,9 +114,8 @@ class QuickRuns:
         self._kinds[tuple(key)] = ([], kinds_in, kinds_out)
 
 
-def _is_small(array: Any) -> bool:
-    return (
-        type(array) is np.ndarray
-        and array.nbytes <= _MOST_BYTES
-        and number_of(array.dtype) is not None
-    )
+def _is_plain(array: Any) -> bool:
+    if type(array) is not np.ndarray or number_of(array.dtype) is None:
+        return False
+    # The library wants large complex numbers aligned more than NumPy has them.
+    return array.nbytes <= _MOST_BYTES or array.dtype.kind != "c"

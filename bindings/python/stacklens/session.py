@@ -250,7 +250,8 @@ class Session(Closing):
                 None if cancellation is None else cancellation._handle,
                 outputs,
             )
-            return take_values(outputs, count, arguments.shared)
+            # What a session gives lies in memory of its own.
+            return take_values(outputs, count)
 
     def _argument(self, name: str, value: ArrayLike) -> ArrayLike:
         """The value as the model declares it: a list is a sequence where one is wanted."""

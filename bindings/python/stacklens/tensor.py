@@ -333,6 +333,18 @@ class Tensor:
         tensor._adopt(handle, lent)
         return tensor
 
+    @classmethod
+    def _described(cls, handle: c_void_p, about: _native.Description) -> np.ndarray:
+        """A writable array over a tensor that the library has described, which it owns."""
+        tensor = cls.__new__(cls)
+        tensor._handle, tensor._lent = handle, None
+        tensor._finalizer = weakref.finalize(
+            tensor, lib.sl_value_release, c_void_p(handle.value)
+        )
+        tensor._number = about.type
+        tensor.shape = tuple(about.dims[: about.rank])
+        return np.asarray(_Memory(tensor, about.data, True))
+
     def _adopt(self, handle: c_void_p, lent: Optional[np.ndarray]) -> None:
         self._handle, self._lent = handle, lent
         self._finalizer = weakref.finalize(self, lib.sl_value_release, c_void_p(handle.value))
@@ -379,7 +391,7 @@ class Tensor:
         if self.size == 0:
             array = np.empty(self.shape, dtype=_STORED[self._number])
         else:
-            array = np.asarray(_Memory(self, writable))
+            array = np.asarray(_Memory(self, self._data(), writable))
         extension = _EXTENSIONS.get(self._number)
         return array if extension is None else array.view(extension)
 
@@ -413,13 +425,13 @@ class _Memory:
 
     __slots__ = ("__array_interface__", "_tensor")
 
-    def __init__(self, tensor: Tensor, writable: bool) -> None:
+    def __init__(self, tensor: Tensor, address: int, writable: bool) -> None:
         self._tensor = tensor
         self.__array_interface__ = {
             "version": 3,
             "shape": tensor.shape,
             "typestr": _STORED[tensor._number].str,
-            "data": (tensor._data(), not writable),
+            "data": (address, not writable),
         }
 
 
@@ -531,7 +543,9 @@ class Arguments:
                 lib.sl_value_release(handle)
 
 
-def take_values(handles: Any, count: int, shared: Sequence[Optional[np.ndarray]]) -> list[Value]:
+def take_values(
+    handles: Any, count: int, shared: Sequence[Optional[np.ndarray]] = ()
+) -> list[Value]:
     """The outputs of a call as Python values."""
     values: list[Value] = []
     descriptions = (_native.Description * max(count, 1))()
@@ -548,7 +562,11 @@ def take_values(handles: Any, count: int, shared: Sequence[Optional[np.ndarray]]
                 values.append(array)
                 continue
             owned, handles[index] = handles[index], None
-            values.append(take_value(c_void_p(owned), shared) if owned else None)
+            if dtype is not None and about.rank <= 8:
+                array = Tensor._described(c_void_p(owned), about)
+                values.append(array.copy() if _overlaps(array, shared) else array)
+            else:
+                values.append(take_value(c_void_p(owned), shared) if owned else None)
     finally:
         for index in range(len(values), count):
             lib.sl_value_release(handles[index])
