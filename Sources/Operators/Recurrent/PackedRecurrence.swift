@@ -59,21 +59,12 @@ struct PackedRecurrence: Sendable {
     let parallel = preparation.parallel
     inputWeights = try preparation.packed(
       Input.w, layout: "recurrent input",
-      make: { (source) throws(StackLensError) in
-        let packed = try Tensor(
-          uninitialized: .uint8, Shape([layer.directions, inputBytes]))
-        Self.packInput(layer, source.floats, packed.base, inputBytes, parallel)
-        return packed
-      })
+      byteCount: try Shape([layer.directions, inputBytes]).count
+    ) { Self.packInput(layer, $0.floats, $1, inputBytes, parallel) }
     hiddenWeights = try preparation.packed(
       Input.r, layout: "recurrent hidden \(layer.cell)\(isFused ? " fused" : "")",
-      make: { (source) throws(StackLensError) in
-        let packed = try Tensor(
-          uninitialized: .uint8,
-          Shape([layer.directions, hiddenBytes.gates + hiddenBytes.candidate]))
-        Self.packHidden(layer, source.floats, packed.base, hiddenBytes, isFused, parallel)
-        return packed
-      })
+      byteCount: try Shape([layer.directions, hiddenBytes.gates + hiddenBytes.candidate]).count
+    ) { Self.packHidden(layer, $0.floats, $1, hiddenBytes, isFused, parallel) }
 
     let stepFloats = max(1, try Shape([rows, columns]).count)
     blockSteps = max(1, min(layer.steps, (1 << 20) / stepFloats))
@@ -267,8 +258,13 @@ struct PackedRecurrence: Sendable {
     let tile = slk_gemm_tile_rows()
     let chunk = max(tile, (max(1, (1 << 15) / max(1, inner)) / tile) * tile)
     let chunks = (rows + chunk - 1) / chunk
-    parallel.forEach(layer.directions * runs * chunks) { index in
-      let (direction, rest) = (index / (runs * chunks), index % (runs * chunks))
+    let wholes = layer.directions * runs * chunks
+    // Few rows give too few parts: then a part has some of the columns.
+    let wanted = parallel.threadCount == 1 ? 1 : 4 * parallel.threadCount
+    let cuts = max(1, min(panels, (wanted + wholes - 1) / max(1, wholes)))
+    parallel.forEach(wholes * cuts) { index in
+      let (whole, cut) = (index / cuts, index % cuts)
+      let (direction, rest) = (whole / (runs * chunks), whole % (runs * chunks))
       let (item, part) = (rest / chunks, rest % chunks)
       let firstStep =
         layer.isReversed[direction] ? layer.steps - block.upperBound : block.lowerBound
@@ -278,7 +274,8 @@ struct PackedRecurrence: Sendable {
       epilogue.bias = bias + direction * columns
       slk_gemm_f32(
         inner, columns, source, inner, packed + direction * inputBytes, place, columns, &epilogue,
-        part * chunk, min(rows, (part + 1) * chunk), 0, panels)
+        part * chunk, min(rows, (part + 1) * chunk), panels * cut / cuts,
+        panels * (cut + 1) / cuts)
     }
   }
 }
