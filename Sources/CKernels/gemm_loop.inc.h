@@ -30,9 +30,9 @@ SLK_INLINE void slk_store_sums(const int rows, const int vectors, size_t units, 
 #define SLK_DEFINE_TILE(rows, vectors)                                                           \
   static void SLK_NAME_TILE(rows, vectors)(size_t units, const SLK_UNIT *a, size_t lda,          \
                                            const SLK_UNIT *b, SLK_OUT *out, size_t ldo,          \
-                                           slk_ahead ahead, const SLK_EPILOGUE *epilogue,        \
+                                           const slk_ahead *ahead, const SLK_EPILOGUE *epilogue, \
                                            size_t row, size_t column) {                          \
-    SLK_RUN_TILE(rows, vectors, units, a, lda, b, out, ldo, ahead, epilogue, row, column);       \
+    SLK_RUN_TILE(rows, vectors, units, a, lda, b, out, ldo, *ahead, epilogue, row, column);      \
   }
 #define SLK_NAME_TILE(rows, vectors) \
   SLK_NAME(SLK_JOIN(SLK_JOIN(SLK_JOIN(tile, SLK_TILE), rows), vectors))
@@ -59,7 +59,7 @@ static void SLK_NAME(SLK_JOIN(product, SLK_TILE))(
       SLK_OUT *out = direct ? (SLK_OUT *)c + row * ldc + column : tile;
       const size_t ldo = direct ? ldc : vectors * SLK_LANES;
       SLK_NAME(SLK_JOIN(table, SLK_TILE))[rows - 1][vectors - 1](units, a + row * lda, lda, b, out,
-                                                                 ldo, ahead,
+                                                                 ldo, &ahead,
                                                                  SLK_TILE_EPILOGUE(epilogue, direct),
                                                                  row, column);
       ahead.next += ahead.step * units;

@@ -27,10 +27,10 @@ SLK_INLINE void SLK_NAME(accumulate_turned)(const int rows, const int vectors, s
 #define SLK_DEFINE_TILE(rows, vectors)                                                        \
   static void SLK_NAME_TILE(rows, vectors)(size_t units, const SLK_UNIT *a, size_t stride,    \
                                            const SLK_UNIT *b, float *out, size_t ldo,         \
-                                           slk_ahead ahead, const slk_epilogue *e, size_t row, \
-                                           size_t column) {                                   \
+                                           const slk_ahead *ahead, const slk_epilogue *e,      \
+                                           size_t row, size_t column) {                       \
     SLK_ACC acc[SLK_MOST_ROWS][SLK_MOST_VECTORS] = {0};                                       \
-    SLK_NAME(accumulate_turned)(rows, vectors, units, a, stride, b, acc, ahead);              \
+    SLK_NAME(accumulate_turned)(rows, vectors, units, a, stride, b, acc, *ahead);             \
     SLK_NAME(store_finished)(rows, vectors, acc, out, ldo, e, row, column);                   \
   }
 #define SLK_NAME_TILE(rows, vectors) \
@@ -59,7 +59,7 @@ static void SLK_NAME(product_turned)(size_t units, size_t n, const SLK_UNIT *a, 
       float *out = direct ? c + row * ldc + column : tile;
       const size_t ldo = direct ? ldc : vectors * SLK_WIDTH;
       SLK_NAME(table_turned)[rows - 1][vectors - 1](units, a + row * row_step, stride, b, out, ldo,
-                                                    ahead, direct ? epilogue : NULL, row, column);
+                                                    &ahead, direct ? epilogue : NULL, row, column);
       ahead.next += ahead.step * units;
       if (!direct) SLK_NAME(slk_finish)(epilogue, tile, ldo, rows, width, row, column, c, ldc);
     }

@@ -29,7 +29,8 @@ static inline size_t slk_round_up(size_t a, size_t b) { return slk_divide_up(a, 
 static inline size_t slk_min(size_t a, size_t b) { return a < b ? a : b; }
 
 /// What a tile fetches from the next panel at each unit of K: `lines` cache lines at `next`, which
-/// then moves on by `step` bytes.
+/// then moves on by `step` bytes. Tiles that are called take its address: a copy in vectors of what was
+/// just written in words would wait until all sums of the tile before have reached the cache.
 typedef struct {
   const char *next;
   size_t step, lines;

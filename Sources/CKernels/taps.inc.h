@@ -32,9 +32,9 @@ SLK_INLINE void SLK_NAME(tile_taps)(const int rows, const int vectors, size_t ta
 #define SLK_DEFINE_TILE(rows, vectors)                                                           \
   static void SLK_NAME_TILE(rows, vectors)(size_t taps, size_t units, const float *const *table, \
                                            const float *b, float *out, size_t ldo,               \
-                                           slk_ahead ahead, const slk_epilogue *e, size_t row,   \
-                                           size_t column) {                                      \
-    SLK_NAME(tile_taps)(rows, vectors, taps, units, table, b, out, ldo, ahead, e, row, column);  \
+                                           const slk_ahead *ahead, const slk_epilogue *e,        \
+                                           size_t row, size_t column) {                          \
+    SLK_NAME(tile_taps)(rows, vectors, taps, units, table, b, out, ldo, *ahead, e, row, column); \
   }
 #define SLK_NAME_TILE(rows, vectors) \
   SLK_NAME(SLK_JOIN(SLK_JOIN(SLK_JOIN(tile, SLK_TILE), rows), vectors))
@@ -61,7 +61,7 @@ static void SLK_NAME(product_taps)(size_t taps, size_t units, size_t n, const fl
       float *out = direct ? c + row * ldc + column : tile;
       const size_t ldo = direct ? ldc : vectors * SLK_WIDTH;
       SLK_NAME(table_taps)[rows - 1][vectors - 1](taps, units, table + (row - row_begin) * taps, b,
-                                                  out, ldo, ahead, direct ? epilogue : NULL, row,
+                                                  out, ldo, &ahead, direct ? epilogue : NULL, row,
                                                   column);
       ahead.next += ahead.step * k;
       if (!direct) SLK_NAME(slk_finish)(epilogue, tile, ldo, rows, width, row, column, c, ldc);

@@ -107,10 +107,11 @@ SLK_INLINE void SLK_NAME(tile_bytes)(const int rows, const int vectors, size_t t
 #define SLK_TILE bytes
 #define SLK_DEFINE_TILE(rows, vectors)                                                          \
   static void SLK_NAME_TILE(rows, vectors)(                                                     \
-      size_t taps, size_t run, const uint8_t *const *table, const int32_t *b, slk_ahead ahead,  \
-      const slk_byte_ending *ending, uint8_t *y, size_t y_stride, size_t column, size_t width) { \
-    SLK_NAME(tile_bytes)(rows, vectors, taps, run, table, b, ahead, ending, y, y_stride, column, \
-                         width);                                                                \
+      size_t taps, size_t run, const uint8_t *const *table, const int32_t *b,                   \
+      const slk_ahead *ahead, const slk_byte_ending *ending, uint8_t *y, size_t y_stride,       \
+      size_t column, size_t width) {                                                            \
+    SLK_NAME(tile_bytes)(rows, vectors, taps, run, table, b, *ahead, ending, y, y_stride,       \
+                         column, width);                                                        \
   }
 #define SLK_NAME_TILE(rows, vectors) \
   SLK_NAME(SLK_JOIN(SLK_JOIN(SLK_JOIN(tile, SLK_TILE), rows), vectors))
@@ -133,7 +134,7 @@ static void SLK_NAME(taps_i8)(size_t taps, size_t run, size_t n, const uint8_t *
       const size_t rows = slk_min(SLK_TILE_ROWS, row_end - row);
       uint8_t *out = y + row * y_stride + column;
       SLK_NAME(table_bytes)[rows - 1][vectors - 1](taps, run, table + (row - row_begin) * taps, b,
-                                                   ahead, ending, out, y_stride, column, width);
+                                                   &ahead, ending, out, y_stride, column, width);
       ahead.next += ahead.step * units;
       for (size_t i = 0; ending->table && i < rows; i++) {
         slk_look_up_bytes(out + i * y_stride, width, ending->table, out + i * y_stride);
