@@ -99,10 +99,13 @@ struct PackedRecurrence: Sendable {
     _ byteCount: Int, _ parallel: Parallel
   ) {
     let (columns, inner) = (layer.gateColumns, layer.inputSize)
-    parallel.forEach(layer.directions) { direction in
+    let panels = slk_gemm_f32_panel_count(columns)
+    let cuts = max(1, min(panels, parallel.threadCount))
+    parallel.forEach(layer.directions * cuts) { index in
+      let (direction, cut) = (index / cuts, index % cuts)
       slk_gemm_f32_pack(
         w + direction * columns * inner, inner, columns, 1, inner, target + direction * byteCount,
-        0, slk_gemm_f32_panel_count(columns))
+        panels * cut / cuts, panels * (cut + 1) / cuts)
     }
   }
 
