@@ -165,6 +165,18 @@ def test_weights_in_blocks_in_both_forms() -> None:
         quantised(data, "int4-weights", feed).to_bytes(17)
 
 
+def test_weights_in_blocks_learn_by_their_scales() -> None:
+    data, feed = perceptron(np.random.default_rng(6))
+    model = quantised(data, "int4-weights", feed, contrib_operators=True, block_size=16)
+    trainer = stacklens.Trainer(model, loss="mse", optimizer="adam", learning_rate=0.003)
+    wanted = run(data, feed)
+    losses = [trainer.step(feed["x"], wanted).loss for _ in range(80)]
+    assert losses[-1] < losses[0] / 2
+    written = trainer.model.to_bytes()
+    assert operators(written).count("MatMulNBits") == 4
+    assert distance(run(written, feed), wanted) < distance(run(model.to_bytes(), feed), wanted)
+
+
 def test_nodes_can_be_left_alone() -> None:
     data, feed = perceptron(np.random.default_rng(4))
     for exclude in (["Gemm"], ["g1"]):

@@ -71,6 +71,7 @@ extension OperatorDefinition {
         }
       },
     ]),
+    gradient: .matMulNBits,
     samples: [
       Sample(
         [.floats(3, 40), .bytes(5, 3, 8), .scale(5, 3), .bytes(5, 2), .absent, .floats(5)],
@@ -131,6 +132,7 @@ extension OperatorDefinition {
         }
       },
     ]),
+    gradient: .matMulBnb4,
     samples: [
       Sample(
         [.floats(3, 32), .bytes(80), .scale(10)],
