@@ -86,6 +86,38 @@ struct ChannelsLastTests {
     #expect(operators.filter { $0 == "Transpose" }.count == 3)
   }
 
+  /// Images that are rounded to half precision and back between convolutions stay turned. Their
+  /// sums are exact, whatever their order. A half that something else reads is turned
+  /// back.
+  @Test(arguments: [ElementType.bfloat16, .float16])
+  func roundsImagesAsTheyLie(_ half: ElementType) throws {
+    let g = GraphBuilder("net")
+    var numbers = SeededNumbers(8)
+    func whole(_ dims: [Int], half: Bool = false) throws -> Tensor {
+      let count = dims.reduce(1, *)
+      let values = try numbers.tensor(.float32, [count], low: -3, high: 3).elements(as: Float.self)
+      return try Tensor(values.map { $0.rounded() * (half ? 0.125 : 1) }, shape: Shape(dims))
+    }
+    func cast(_ x: Edge, _ type: ElementType) -> Edge {
+      g.add("Cast", [x], ["to": .int(Int64(type.rawValue))])
+    }
+    var y = g.input("x", .float32, [.fixed(1), .fixed(6), .fixed(5), .fixed(7)])
+    var halves: [Edge] = []
+    for _ in 0..<12 {
+      halves.append(cast(y, half))
+      let weight = g.constant(try whole([6, 6, 1, 1], half: true))
+      y = g.add("Relu", [g.add("Conv", [cast(halves[halves.count - 1], .float32), weight])])
+    }
+    g.output(y, "y")
+    let input = try whole([1, 6, 5, 7])
+    let alone = try expectSameAtAllLevels(g.graph, ["x": input], tolerance: 0)
+    #expect(alone.filter { $0 == "ChannelsLastConv" }.count == 12)
+    #expect(alone.filter { $0 == "Transpose" }.count == 2)
+    g.output(halves[2], "half")
+    let read = try expectSameAtAllLevels(g.graph, ["x": input], tolerance: 0)
+    #expect(read.filter { $0 == "Transpose" }.count == 4)
+  }
+
   /// A sum of images of unequal extents, which broadcasts.
   @Test func broadcastsAResidual() throws {
     var net = Net()

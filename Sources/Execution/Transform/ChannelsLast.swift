@@ -179,6 +179,9 @@ struct ChannelsLastMove {
       "Gelu", "Mish", "Softplus", "Clip", "Erf", "Exp", "Sqrt", "Abs", "Neg", "Identity":
       guard let image = moved[first] else { return nil }
       result.inputs[0] = image
+    case "Cast":
+      guard let image = moved[first], isPartOfRounding(node) else { return nil }
+      result.inputs[0] = image
     case "Add", "Sub", "Mul", "Div", "Max", "Min", "Sum":
       guard node.inputs.contains(where: { moved[$0] != nil }) else { return nil }
       for (place, name) in node.inputs.enumerated() {
@@ -203,6 +206,24 @@ struct ChannelsLastMove {
     default: return nil
     }
     return result
+  }
+
+  /// Whether a cast narrows float32 that is wide again at once, or widens what was narrowed so: the
+  /// values in between reach no other operator.
+  private func isPartOfRounding(_ node: Node) -> Bool {
+    func goes(_ cast: Node, to types: [ElementType]) -> Bool {
+      guard case .int(let type)? = cast.attributes["to"] else { return false }
+      return types.contains { Int64($0.rawValue) == type }
+    }
+    let halves: [ElementType] = [.bfloat16, .float16]
+    if goes(node, to: halves) {
+      guard let reader = index.onlyReader(of: node.outputs[0])?.node else { return false }
+      return reader.opType == "Cast" && reader.domain.isEmpty && goes(reader, to: [.float32])
+    }
+    guard goes(node, to: [.float32]), index.onlyReader(of: node.inputs[0]) != nil,
+      let source = index.producer(of: node.inputs[0], "Cast")?.node
+    else { return false }
+    return goes(source, to: halves)
   }
 
   /// What a join over channels reads, where all of it exists with its channels last.
