@@ -201,15 +201,16 @@ private struct TestFunction {
         "\(variable)[\(index)]: \(found[index]), by differences \(expected)")
     }
   }
+}
 
-  private func run(_ nodes: [Node], _ given: [String: Value]) throws -> [String: Value] {
-    var values = given
-    for node in nodes {
-      let definition = try #require(OperatorTable.find(node.opType, domain: node.domain))
-      let results = try definition.evaluate(
-        node, inputs: node.inputs.map { values[$0] }, subgraphs: node.subgraphEntries())
-      for (name, value) in zip(node.outputs, results) where !name.isEmpty { values[name] = value }
-    }
-    return values
+/// All values of nodes that are evaluated in their order.
+func run(_ nodes: [Node], _ given: [String: Value]) throws -> [String: Value] {
+  var values = given
+  for node in nodes {
+    let definition = try #require(OperatorTable.find(node.opType, domain: node.domain))
+    let results = try definition.evaluate(
+      node, inputs: node.inputs.map { values[$0] }, subgraphs: node.subgraphEntries())
+    for (name, value) in zip(node.outputs, results) where !name.isEmpty { values[name] = value }
   }
+  return values
 }
