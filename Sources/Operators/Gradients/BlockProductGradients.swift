@@ -78,7 +78,8 @@ private struct BlockProduct {
 
   /// g W.
   func left(scales: Edge) throws(StackLensError) -> Edge {
-    product(try scope.arriving(), try weights(scales: scales), ["transB": .int(1)])
+    GradientRule.multiply(
+      try scope.arriving(), false, try weights(scales: scales), true, scope: scope)
   }
 
   /// Aᵀ g, summed over all rows.
@@ -86,11 +87,8 @@ private struct BlockProduct {
     func rows(_ edge: Edge) -> Edge {
       scope.apply("Flatten", edge, attributes: ["axis": .int(-1)])
     }
-    return product(rows(try scope.input(0)), rows(try scope.arriving()), ["transA": .int(1)])
-  }
-
-  private func product(_ left: Edge, _ right: Edge, _ attributes: [String: Attribute]) -> Edge {
-    scope.graph.add("FusedMatMul", [left, right], attributes, domain: "com.microsoft")
+    return GradientRule.multiply(
+      rows(try scope.input(0)), true, rows(try scope.arriving()), false, scope: scope)
   }
 
   /// Sums of [K, N] over the blocks of K: [N, blocks].

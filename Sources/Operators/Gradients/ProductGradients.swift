@@ -47,7 +47,8 @@ extension GradientRule {
     ]
   }
 
-  private static func multiply(
+  /// alpha times the product of two factors, each transposed or not.
+  static func multiply(
     _ left: Edge, _ transLeft: Bool, _ right: Edge, _ transRight: Bool, alpha: Float = 1,
     scope: GradientScope
   ) -> Edge {

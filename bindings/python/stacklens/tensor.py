@@ -337,19 +337,19 @@ class Tensor:
     def _described(cls, handle: c_void_p, about: _native.Description) -> np.ndarray:
         """A writable array over a tensor that the library has described, which it owns."""
         tensor = cls.__new__(cls)
-        tensor._handle, tensor._lent = handle, None
-        tensor._finalizer = weakref.finalize(
-            tensor, lib.sl_value_release, c_void_p(handle.value)
-        )
+        tensor._hold(handle, None)
         tensor._number = about.type
         tensor.shape = tuple(about.dims[: about.rank])
         return np.asarray(_Memory(tensor, about.data, True))
 
     def _adopt(self, handle: c_void_p, lent: Optional[np.ndarray]) -> None:
-        self._handle, self._lent = handle, lent
-        self._finalizer = weakref.finalize(self, lib.sl_value_release, c_void_p(handle.value))
+        self._hold(handle, lent)
         self._number = _type_of(handle)
         self.shape = _shape_of(handle)
+
+    def _hold(self, handle: c_void_p, lent: Optional[np.ndarray]) -> None:
+        self._handle, self._lent = handle, lent
+        self._finalizer = weakref.finalize(self, lib.sl_value_release, c_void_p(handle.value))
 
     @property
     def dtype(self) -> str:
