@@ -143,6 +143,9 @@ sl_status sl_values_describe(const sl_value *const *values, size_t count,
 sl_status sl_value_count(const sl_value *value, size_t *out_count);
 /** Element `index` of a sequence, as a new reference. */
 sl_status sl_value_at(const sl_value *value, size_t index, sl_value **out_value);
+/** `count` elements of a sequence from `first` on, each as a new reference. */
+sl_status sl_value_elements(const sl_value *value, size_t first, size_t count,
+                            sl_value **out_values);
 /** Keys and values of a map as two tensors of equal length, as new references. */
 sl_status sl_value_map(const sl_value *value, sl_tensor **out_keys, sl_tensor **out_values);
 

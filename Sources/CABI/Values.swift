@@ -112,6 +112,25 @@ public func sl_value_at(
   }
 }
 
+@_cdecl("sl_value_elements") @implementation
+public func sl_value_elements(
+  _ handle: OpaquePointer?, _ first: Int, _ count: Int,
+  _ outValues: UnsafeMutablePointer<OpaquePointer?>?
+) -> sl_status {
+  boundary { () throws(StackLensError) in
+    let value = try value(handle, "value")
+    guard case .sequence(let elements) = value else {
+      throw .typeMismatch("expected a sequence, found \(value.kindName)")
+    }
+    guard first >= 0, count >= 0, first <= elements.count, count <= elements.count - first else {
+      throw .invalidArgument(
+        "\(count) elements from \(first) are outside the sequence of \(elements.count)")
+    }
+    let out = try output(outValues, needed: count, capacity: count, "out_values")
+    for index in 0..<count { out[index] = CABI.handle(elements[first + index]) }
+  }
+}
+
 @_cdecl("sl_value_map") @implementation
 public func sl_value_map(
   _ handle: OpaquePointer?, _ outKeys: UnsafeMutablePointer<OpaquePointer?>?,

@@ -83,6 +83,34 @@ static void shares_memory_until_the_last_reference(void) {
   CHECK(release_count == 1);
 }
 
+static void hands_out_elements(void) {
+  static const float numbers[3] = {1, 2, 3};
+  const sl_value *elements[3] = {NULL, NULL, NULL};
+  sl_value *sequence = NULL, *taken[2] = {(sl_value *)untouched, (sl_value *)untouched};
+  sl_description about;
+  size_t index;
+  for (index = 0; index < 3; index++) {
+    sl_tensor *tensor = NULL;
+    CHECK_STATUS(sl_tensor_create(SL_FLOAT32, NULL, 0, numbers + index, 4, &tensor), SL_OK);
+    elements[index] = tensor;
+  }
+  CHECK_STATUS(sl_value_create_sequence(elements, 3, &sequence), SL_OK);
+  CHECK_STATUS(sl_value_elements(sequence, 2, 2, taken), SL_INVALID_ARGUMENT);
+  CHECK_STATUS(sl_value_elements(sequence, SIZE_MAX, 1, taken), SL_INVALID_ARGUMENT);
+  CHECK_STATUS(sl_value_elements(sequence, 1, SIZE_MAX, taken), SL_INVALID_ARGUMENT);
+  CHECK_STATUS(sl_value_elements(sequence, 1, 2, NULL), SL_INVALID_ARGUMENT);
+  CHECK_STATUS(sl_value_elements(elements[0], 0, 1, taken), SL_TYPE_MISMATCH);
+  CHECK(taken[0] == (sl_value *)untouched);
+  CHECK_STATUS(sl_value_elements(sequence, 3, 0, NULL), SL_OK);
+  CHECK_STATUS(sl_value_elements(sequence, 1, 2, taken), SL_OK);
+  for (index = 0; index < 3; index++) sl_value_release((sl_value *)elements[index]);
+  sl_value_release(sequence);
+  CHECK_STATUS(sl_values_describe((const sl_value *const *)taken + 1, 1, &about), SL_OK);
+  CHECK(*(const float *)about.data == 3);
+  sl_value_release(taken[0]);
+  sl_value_release(taken[1]);
+}
+
 static void holds_texts(void) {
   static const char *const texts[] = {"disk full", "", "\xff\xfe"};
   static const int64_t dims[] = {3};
@@ -196,6 +224,7 @@ int main(void) {
   refuses_null_and_dead_handles();
   refuses_shapes_and_sizes();
   shares_memory_until_the_last_reference();
+  hands_out_elements();
   holds_texts();
   holds_maps_and_describes_values();
   refuses_models_that_are_none();

@@ -101,6 +101,24 @@ def test_writes_for_the_opset_that_holds_the_model() -> None:
         model.to_bytes(6)
 
 
+def test_axes_count_from_the_front_below_opset_11() -> None:
+    text = """<ir_version: 8, opset_import: ["" : 17]>
+    axes (float[2, 3, 1] x) => (float[1, 2, 3, 1] y) <int64[1] last = {-1}, int64[2] ends = {-1, 0}> {
+        h = Squeeze (x, last)
+        y = Unsqueeze (h, ends)
+    }"""
+    model = stacklens.Model.from_bytes(parser.parse_model(text).SerializeToString())
+    written = onnx.load_from_string(model.to_bytes(7))
+    assert [list(node.attribute[0].ints) for node in written.graph.node] == [[2], [3, 0]]
+    onnx.checker.check_model(written, full_check=True)
+    unknown = text.replace("float[2, 3, 1]", "float[]").replace("float[1, 2, 3, 1]", "float[]")
+    model = stacklens.Model.from_bytes(parser.parse_model(unknown).SerializeToString())
+    with pytest.raises(stacklens.UnsupportedError, match="number of axes is not known"):
+        model.to_bytes(7)
+    kept = onnx.load_from_string(model.to_bytes(11)).graph.node
+    assert list(kept[0].attribute[0].ints) == [-1]
+
+
 def weights_model(values: np.ndarray) -> stacklens.Model:
     weight = numpy_helper.from_array(values, "w")
     bias = numpy_helper.from_array(np.float32([1]), "b")

@@ -240,3 +240,14 @@ def test_lists_are_sequences_where_the_model_wants_one() -> None:
     np.testing.assert_array_equal(item, items[1])
     with pytest.raises(stacklens.TypeMismatchError, match="items"):
         session.run(None, {"items": items[0], "place": np.array(0)})
+
+
+def test_long_sequences_come_back_whole() -> None:
+    x = np.arange(10_001, dtype=np.float32)
+    parts = stacklens.ops.SplitToSequence(x)
+    assert len(parts) == 10_001 and parts[0].shape == (1,)
+    np.testing.assert_array_equal(np.concatenate(parts), x)
+    parts[3][0] = -1  # each has memory of its own
+    assert parts[2][0] == 2 and x[3] == 3
+    mixed = stacklens.ops.SequenceConstruct(np.zeros((2, 9000), np.float32), x)
+    assert [part.shape for part in mixed] == [(2, 9000), (10_001,)]

@@ -202,7 +202,11 @@ final class Exporter {
     Rewriter(
       prefix: node.outputs.first { !$0.isEmpty } ?? node.opType,
       constants: { scope.constant($0) },
-      types: { [self] in scope.type($0) ?? types.type(of: $0) },
+      types: { [self] name in
+        // What a conversion noted of a value are its elements alone.
+        if let noted = scope.type(name), noted.isRankKnown { return noted }
+        return types.type(of: name) ?? scope.type(name)
+      },
       isTaken: { [self] in taken.contains($0) })
   }
 
@@ -236,6 +240,14 @@ final class Exporter {
       taken.insert(constant.name)
     }
     for node in nodes { taken.formUnion(node.outputs) }
+  }
+}
+
+extension ValueType {
+  /// Whether there is more to know than the elements of a tensor.
+  fileprivate var isRankKnown: Bool {
+    if case .tensor(_, nil) = self { return false }
+    return true
   }
 }
 

@@ -246,15 +246,17 @@ struct RotaryShapes: Sendable {
   }
   let (cosines, sines) = (try angles(1), try angles(2))
   let isInterleaved = try node.flag("interleaved")
-  let last = try rewriter.ints([-1], "last")
+  // The pairs lie on an axis of their own. Axes count from the front, as opsets below 11 want it.
+  let axis: Int64 = isInterleaved ? 4 : 3
+  let last = try rewriter.ints([axis], "last")
   var halves: [String]
   if isInterleaved {
     let shape = try rewriter.ints([0, 0, 0, -1, 2], "pairs")
     let pairs = made.apply("Reshape", [x, shape], &rewriter)
-    halves = made.split(pairs, into: 2, axis: -1, &rewriter)
+    halves = made.split(pairs, into: 2, axis: axis, &rewriter)
     halves = halves.map { made.apply("Squeeze", [$0, last], &rewriter) }
   } else {
-    halves = made.split(x, into: 2, axis: -1, &rewriter)
+    halves = made.split(x, into: 2, axis: axis, &rewriter)
   }
   func products(_ left: String, _ right: String, _ join: String) -> String {
     let (a, b) = (
@@ -267,11 +269,11 @@ struct RotaryShapes: Sendable {
   if isInterleaved {
     parts = parts.map { made.apply("Unsqueeze", [$0, last], &rewriter) }
   }
-  var y = made.apply("Concat", parts, ["axis": .int(-1)], &rewriter)
+  var y = made.apply("Concat", parts, ["axis": .int(axis)], &rewriter)
   if isInterleaved {
     y = made.apply("Reshape", [y, try rewriter.ints([0, 0, 0, -1], "shape")], &rewriter)
   }
-  if let rest { y = made.apply("Concat", [y, rest], ["axis": .int(-1)], &rewriter) }
+  if let rest { y = made.apply("Concat", [y, rest], ["axis": .int(3)], &rewriter) }
   guard isFlat else { return made.finish("Identity", [y]) }
   y = made.apply("Transpose", [y], turn, &rewriter)
   return made.finish("Reshape", [y, try rewriter.ints([0, 0, -1], "shape")])

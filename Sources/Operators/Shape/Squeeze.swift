@@ -19,7 +19,7 @@ extension OperatorDefinition {
       return [TensorType(input.elementType, try Shape(dims.map { input.shape[$0] }))]
     },
     execution: .view, lift: liftAttributes(before: 13, ["axes"]),
-    lower: lowerInputs(before: 13, ["axes"]),
+    lower: lowerAxes { (rank, _) in rank },
     gradient: .sameElements,
     samples: [
       Sample([.floats(1, 3, 1, 4), .ints([-2])]), Sample([.floats(1, 3, 1)]),
@@ -41,7 +41,7 @@ extension OperatorDefinition {
       return [TensorType(input.elementType, try Shape(dims))]
     },
     execution: .view, lift: liftAttributes(before: 13, ["axes"]),
-    lower: lowerInputs(before: 13, ["axes"]),
+    lower: lowerAxes { (rank, listed) in rank + listed },
     gradient: .sameElements,
     samples: [
       Sample([.floats(3, 4), .ints([0, -1])]), Sample([.floats(), .ints([0])]),

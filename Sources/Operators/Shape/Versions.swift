@@ -37,6 +37,28 @@ func lowerInputs(before opset: Int, _ names: [String]) -> OperatorDefinition.Con
   }
 }
 
+/// `lowerInputs` for `axes`, which count from the front below opset 11.
+/// - Parameter rank: Of the value whose axes they are, from the number of axes of the input and of
+///   those listed.
+func lowerAxes(
+  rank: @escaping @Sendable (_ input: Int, _ listed: Int) -> Int
+) -> OperatorDefinition.Convert {
+  { (node, version, rewriter) throws(StackLensError) in
+    var node = try lowerInputs(before: 13, ["axes"])(node, version, &rewriter)[0]
+    guard version < 11, case .ints(let axes)? = node.attributes["axes"],
+      axes.contains(where: { $0 < 0 })
+    else { return [node] }
+    guard let input = rewriter.rank(of: node.inputs[0]) else {
+      throw .unsupported(
+        "\(node.opType) with axes \(axes) of '\(node.inputs[0])', whose number of axes is not"
+          + " known, needs opset 11, not \(version)")
+    }
+    let count = Int64(rank(input, axes.count))
+    node.attributes["axes"] = .ints(axes.map { $0 < 0 ? $0 &+ count : $0 })
+    return [node]
+  }
+}
+
 /// The integers of a constant input; nil when it is left out.
 /// - Throws: `.unsupported` when the value is only known while running.
 func constantInts(

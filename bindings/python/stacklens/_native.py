@@ -214,6 +214,7 @@ PROTOTYPES: dict[str, tuple[Any, list[Any], Callable[..., Any] | None]] = {
     "sl_values_describe": _fallible(out_handle, c_size_t, POINTER(Description)),
     "sl_value_count": _fallible(handle, out_size),
     "sl_value_at": _fallible(handle, c_size_t, out_handle),
+    "sl_value_elements": _fallible(handle, c_size_t, c_size_t, out_handle),
     "sl_value_map": _fallible(handle, out_handle, out_handle),
     "sl_value_create_sequence": _fallible(out_handle, c_size_t, out_handle),
     "sl_value_create_map": _fallible(handle, handle, out_handle),

@@ -86,6 +86,9 @@ _PLAIN = {number: dtype for number, dtype in _STORED.items() if number not in _E
 # Bytes up to which a copy costs less than sharing.
 _SMALL = 1 << 14
 
+# Elements of a sequence that are taken in one call.
+_AT_ONCE = 4096
+
 ArrayLike = Any
 Value = Union[np.ndarray, "list[Any]", "dict[Any, Any]", None]
 
@@ -488,11 +491,12 @@ def take_value(handle: c_void_p, shared: Sequence[Optional[np.ndarray]] = ()) ->
 def _take_sequence(handle: c_void_p, shared: Sequence[Optional[np.ndarray]]) -> list[Value]:
     count = c_size_t()
     lib.sl_value_count(handle, byref(count))
-    values = []
-    for index in range(count.value):
-        element = c_void_p()
-        lib.sl_value_at(handle, index, byref(element))
-        values.append(take_value(element, shared))
+    values: list[Value] = []
+    elements = (c_void_p * _AT_ONCE)()
+    while len(values) < count.value:
+        next_ones = min(_AT_ONCE, count.value - len(values))
+        lib.sl_value_elements(handle, len(values), next_ones, elements)
+        values += take_values(elements, next_ones, shared)
     return values
 
 
