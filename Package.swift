@@ -59,12 +59,18 @@ let package = Package(
       dependencies: [
         "Execution", "Exchange", "Operators", "Graphs", "Tensors", "Base", "CKernels",
       ], swiftSettings: small),
+    .target(
+      name: "Models",
+      dependencies: [
+        "Insight", "Training", "Layers", "Execution", "Exchange", "Text", "Operators", "Graphs",
+        "Tensors", "Base",
+      ], swiftSettings: small),
     .target(name: "CStackLens"),
     .target(
       name: "CABI",
       dependencies: [
-        "Insight", "Training", "Layers", "Execution", "Exchange", "Text", "Operators", "Graphs",
-        "Tensors", "Base", "CStackLens", "CPlatform", "CKernels",
+        "Models", "Insight", "Training", "Layers", "Execution", "Exchange", "Text", "Operators",
+        "Graphs", "Tensors", "Base", "CStackLens", "CPlatform", "CKernels",
       ], swiftSettings: small),
     .target(
       name: "TestSupport", dependencies: ["Operators", "Graphs", "Tensors", "Base"],
@@ -86,6 +92,12 @@ let package = Package(
       name: "TrainingTests",
       dependencies: ["Training", "Layers", "Execution", "Exchange", "Operators", "TestSupport"],
       exclude: ["Golden"]),
+    .testTarget(
+      name: "ModelsTests",
+      dependencies: [
+        "Models", "Training", "Layers", "Execution", "Exchange", "Operators", "Graphs", "Tensors",
+        "Base", "TestSupport",
+      ]),
     .testTarget(
       name: "InsightTests",
       dependencies: [

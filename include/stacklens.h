@@ -656,6 +656,55 @@ sl_status sl_trainer_describe(sl_trainer *trainer, sl_buffer **out_json);
  *  "name", "gradient_norm", "value_norm", "largest", "zero_share" and "non_finite". */
 sl_status sl_trainer_gradients(sl_trainer *trainer, sl_buffer **out_json);
 
+/* ---- Models ------------------------------------------------------------------------------- */
+
+/** One of the models of docs/models, with what it learned. Calls may come from many threads at once;
+ *  what sl_estimator_fit learns is seen by calls that begin when it is done. */
+typedef struct sl_estimator sl_estimator;
+
+/** How many kinds of models there are. */
+size_t sl_estimator_kind_count(void);
+/** What there is to know of the kind at `index`, as JSON: name, documentation, options, what "fit"
+ *  takes, and methods with inputs, outputs and options. */
+sl_status sl_estimator_kind_describe(size_t index, sl_buffer **out_json);
+/** A model that has learned nothing yet.
+ *  @param kind     "anomaly_vae" ...
+ *  @param options  A JSON object, {"width": 512, "seed": 7}; NULL or "": the defaults.
+ *  @return SL_INVALID_ARGUMENT for an unknown kind and for options that do not fit. */
+sl_status sl_estimator_create(const char *kind, const char *options, sl_estimator **out_estimator);
+/** Reads what sl_estimator_save wrote. SL_FORMAT_ERROR naming what does not fit. */
+sl_status sl_estimator_load(const char *path, sl_estimator **out_estimator);
+void sl_estimator_release(sl_estimator *estimator);
+/** Writes the model, whole or not at all. SL_NOT_FITTED before it learned anything. */
+sl_status sl_estimator_save(const sl_estimator *estimator, const char *path);
+/** Kind, options, number of parameters and what was found while fitting, as JSON. */
+sl_status sl_estimator_describe(const sl_estimator *estimator, sl_buffer **out_json);
+/** Learns from data.
+ *  @param names        `count` names of the inputs of "fit", each with its value in `values`.
+ *  @param options      A JSON object, {"epochs": 10}; NULL or "": the defaults.
+ *  @param callback     May be NULL; not 0 from it ends training, and what was learned so far is kept.
+ *  @param out_history  May be NULL. Receives JSON as sl_trainer_fit does.
+ *  @return what is wrong with the data; the model is as before then. */
+sl_status sl_estimator_fit(sl_estimator *estimator, const char *const *names,
+                           const sl_value *const *values, size_t count, const char *options,
+                           sl_training_callback callback, void *user_data,
+                           sl_buffer **out_history);
+/** Asks the model.
+ *  @param method        One of the kind's methods, "score".
+ *  @param names         `count` names of its inputs, each with its value in `values`.
+ *  @param options       A JSON object of its options; NULL or "": the defaults.
+ *  @param output_count  How many outputs the method has.
+ *  @param out_values    Receives as many new references.
+ *  @return SL_NOT_FITTED where the answer needs what "fit" learns, SL_NON_FINITE, SL_SHAPE_MISMATCH or
+ *          SL_TYPE_MISMATCH naming the input. */
+sl_status sl_estimator_call(const sl_estimator *estimator, const char *method,
+                            const char *const *names, const sl_value *const *values, size_t count,
+                            const char *options, size_t output_count, sl_value **out_values);
+/** One of the model's networks, to be run by a session or saved as ONNX.
+ *  @param network  NULL or "" for the main one. */
+sl_status sl_estimator_model(const sl_estimator *estimator, const char *network,
+                             sl_model **out_model);
+
 /* ---- Text --------------------------------------------------------------------------------- */
 
 /** A text with its length in bytes; it may contain zeros and invalid UTF-8, each bad sequence of

@@ -32,6 +32,7 @@ public struct StackLensError: Error, Sendable, Equatable, CustomStringConvertibl
   public static func shapeMismatch(_ message: String) -> Self { Self(.shapeMismatch, message) }
   public static func typeMismatch(_ message: String) -> Self { Self(.typeMismatch, message) }
   public static func nonFinite(_ message: String) -> Self { Self(.nonFinite, message) }
+  public static func notFitted(_ message: String) -> Self { Self(.notFitted, message) }
   public static func unsupported(_ message: String) -> Self { Self(.unsupported, message) }
   public static func formatError(_ message: String) -> Self { Self(.formatError, message) }
   public static func ioError(_ message: String) -> Self { Self(.ioError, message) }

@@ -166,7 +166,7 @@ extension sl_training_event {
 
 extension TrainingEvent {
   /// Lends the event as C sees it.
-  fileprivate func withC<Result>(
+  func withC<Result>(
     _ body: (UnsafePointer<sl_training_event>) -> Result
   ) -> Result {
     var event = sl_training_event()

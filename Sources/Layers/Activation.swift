@@ -7,11 +7,11 @@ public struct Activation: Sendable {
   public let name: String
   public let documentation: String
   public let options: [OptionSpec]
-  let apply: @Sendable (Network, Edge, LayerOptions) throws(StackLensError) -> Edge
+  let apply: @Sendable (Network, Edge, OptionValues) throws(StackLensError) -> Edge
 
   private init(
     _ name: String, _ documentation: String, _ options: [OptionSpec] = [],
-    _ apply: @escaping @Sendable (Network, Edge, LayerOptions) throws(StackLensError) -> Edge
+    _ apply: @escaping @Sendable (Network, Edge, OptionValues) throws(StackLensError) -> Edge
   ) {
     self.name = name
     self.documentation = documentation
@@ -163,7 +163,7 @@ extension Network {
   /// - Throws: `.invalidArgument` naming those there are.
   public func activation(_ name: String, _ x: Edge) throws(StackLensError) -> Edge {
     let activation = try Activation.find(name)
-    return try activation.apply(self, x, LayerOptions(.null, activation.options))
+    return try activation.apply(self, x, OptionValues(.null, activation.options))
   }
 
   /// An activation with options.
@@ -171,7 +171,7 @@ extension Network {
     _ name: String, _ x: Edge, options: JSON
   ) throws(StackLensError) -> Edge {
     let activation = try Activation.find(name)
-    return try activation.apply(self, x, LayerOptions(options, activation.options))
+    return try activation.apply(self, x, OptionValues(options, activation.options))
   }
 
   /// A float32 number.

@@ -19,7 +19,7 @@ public struct LayerDefinition: Sendable {
 
   /// Builds the layer; inputs are as many as the layer has, nil where one is left out.
   typealias Body =
-    @Sendable (Network, _ name: String, [Edge?], LayerOptions) throws(StackLensError) -> [Edge]
+    @Sendable (Network, _ name: String, [Edge?], OptionValues) throws(StackLensError) -> [Edge]
 
   public let name: String
   public let documentation: String
@@ -57,7 +57,7 @@ public struct LayerDefinition: Sendable {
   ) throws(StackLensError) -> [Edge] {
     do throws(StackLensError) {
       let edges = try complete(inputs)
-      return try body(network, scope, edges, LayerOptions(options, self.options))
+      return try body(network, scope, edges, OptionValues(options, self.options))
     } catch {
       throw error.within(scope.isEmpty ? "layer '\(name)'" : "layer '\(scope)' (\(name))")
     }
@@ -101,7 +101,7 @@ extension LayerDefinition {
         .init(key: "inputs", value: .array(inputs.map(\.described))),
         .init(key: "repeats_last_input", value: .bool(repeatsLastInput)),
         .init(key: "outputs", value: .array(outputs.map(\.described))),
-        .init(key: "options", value: .array(options.map(\.described))),
+        .init(key: "options", value: .array(options.map { $0.described() })),
       ]))
   }
 }
@@ -111,19 +111,6 @@ extension LayerDefinition.Port {
     .object(
       JSONObject([
         .init(key: "name", value: .string(name)), .init(key: "optional", value: .bool(isOptional)),
-        .init(key: "documentation", value: .string(documentation)),
-      ]))
-  }
-}
-
-extension OptionSpec {
-  fileprivate var described: JSON {
-    .object(
-      JSONObject([
-        .init(key: "name", value: .string(name)),
-        .init(key: "expects", value: .string(kind.description)),
-        .init(key: "required", value: .bool(isRequired)),
-        .init(key: "default", value: fallback),
         .init(key: "documentation", value: .string(documentation)),
       ]))
   }

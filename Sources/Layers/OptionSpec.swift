@@ -1,6 +1,6 @@
 import Base
 
-/// An option of a layer or an initialiser: what may be given, what holds otherwise, what it means.
+/// An option of a layer, an initialiser or a model: what may be given, what holds otherwise, what it means.
 public struct OptionSpec: Sendable {
   public enum Kind: Sendable, Equatable {
     case boolean
@@ -33,11 +33,13 @@ public struct OptionSpec: Sendable {
   }
 
   /// A size; nil: it follows from the input or from another option.
-  static func size(_ name: String, _ documentation: String, isRequired: Bool = false) -> Self {
+  package static func size(_ name: String, _ documentation: String, isRequired: Bool = false)
+    -> Self
+  {
     Self(name, .integer(1...Self.largest), isRequired: isRequired, documentation)
   }
 
-  static func integer(
+  package static func integer(
     _ name: String, _ range: ClosedRange<Int> = 0...Self.largest, default fallback: Int?,
     _ documentation: String
   ) -> Self {
@@ -45,18 +47,19 @@ public struct OptionSpec: Sendable {
     return Self(name, .integer(range), default: fallback, documentation)
   }
 
-  static func number(
+  package static func number(
     _ name: String, _ range: ClosedRange<Double> = Self.anyNumber, default fallback: Double,
     _ documentation: String
   ) -> Self {
     Self(name, .number(range), default: .number(fallback), documentation)
   }
 
-  static func flag(_ name: String, default fallback: Bool, _ documentation: String) -> Self {
+  package static func flag(_ name: String, default fallback: Bool, _ documentation: String) -> Self
+  {
     Self(name, .boolean, default: .bool(fallback), documentation)
   }
 
-  static func choice(
+  package static func choice(
     _ name: String, _ words: [String], default fallback: String?, _ documentation: String
   ) -> Self {
     Self(
@@ -64,14 +67,14 @@ public struct OptionSpec: Sendable {
   }
 
   /// One of the values of an enumeration.
-  static func choice<Choice: RawRepresentable & CaseIterable>(
+  package static func choice<Choice: RawRepresentable & CaseIterable>(
     _ name: String, default fallback: Choice, _ documentation: String
   ) -> Self where Choice.RawValue == String {
     choice(name, Choice.allCases.map(\.rawValue), default: fallback.rawValue, documentation)
   }
 
   /// An integer for each axis.
-  static func integers(
+  package static func integers(
     _ name: String, _ range: ClosedRange<Int> = 0...Self.largest, words: [String] = [],
     default fallback: Int?, isRequired: Bool = false, _ documentation: String
   ) -> Self {
@@ -81,14 +84,14 @@ public struct OptionSpec: Sendable {
       documentation)
   }
 
-  static func initializer(_ name: String, _ documentation: String) -> Self {
+  package static func initializer(_ name: String, _ documentation: String) -> Self {
     Self(name, .initializer, documentation)
   }
 
   /// The largest size, stride and so on that is taken.
-  static let largest = 1 << 31
-  static let anyNumber = -1e300...1e300
-  static let probability = 0...1.0
+  package static let largest = 1 << 31
+  package static let anyNumber = -1e300...1e300
+  package static let probability = 0...1.0
 }
 
 extension OptionSpec.Kind {
@@ -138,5 +141,19 @@ extension OptionSpec.Kind {
             ?? false)
       }
     }
+  }
+}
+
+extension OptionSpec {
+  /// Everything that is said here, for documentation and for tools.
+  package func described() -> JSON {
+    .object(
+      JSONObject([
+        .init(key: "name", value: .string(name)),
+        .init(key: "expects", value: .string(kind.description)),
+        .init(key: "required", value: .bool(isRequired)),
+        .init(key: "default", value: fallback),
+        .init(key: "documentation", value: .string(documentation)),
+      ]))
   }
 }

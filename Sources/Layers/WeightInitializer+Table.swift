@@ -7,11 +7,11 @@ public struct InitializerDefinition: Sendable {
   public let aliases: [String]
   public let documentation: String
   public let options: [OptionSpec]
-  let make: @Sendable (LayerOptions) throws(StackLensError) -> WeightInitializer
+  let make: @Sendable (OptionValues) throws(StackLensError) -> WeightInitializer
 
   fileprivate init(
     _ name: String, aliases: [String] = [], _ documentation: String, _ options: [OptionSpec] = [],
-    _ make: @escaping @Sendable (LayerOptions) throws(StackLensError) -> WeightInitializer
+    _ make: @escaping @Sendable (OptionValues) throws(StackLensError) -> WeightInitializer
   ) {
     self.name = name
     self.aliases = aliases
@@ -40,7 +40,7 @@ extension WeightInitializer {
     }
     let members = json.objectValue?.members.filter { $0.key != "name" } ?? []
     do throws(StackLensError) {
-      self = try entry.make(LayerOptions(.object(JSONObject(members)), entry.options))
+      self = try entry.make(OptionValues(.object(JSONObject(members)), entry.options))
     } catch { throw error.within("initialiser '\(name)'") }
   }
 
@@ -89,7 +89,7 @@ extension WeightInitializer {
   ]
 
   /// What PyTorch's `calculate_gain` gives.
-  private static func gain(_ options: LayerOptions) throws(StackLensError) -> Double {
+  private static func gain(_ options: OptionValues) throws(StackLensError) -> Double {
     let slope = try options.number("a")
     switch try options.text("nonlinearity") {
     case "tanh": return 5.0 / 3

@@ -130,7 +130,7 @@ public final class ArraySource: BatchSource {
 
 extension Tensor {
   /// A tensor of some rows (axis 0), of which only the first columns (axis 1) are wanted.
-  fileprivate func rows(_ rows: [Int], width: Int?) throws(StackLensError) -> Tensor {
+  package func rows(_ rows: [Int], width: Int? = nil) throws(StackLensError) -> Tensor {
     var dims = shape.dims
     dims[0] = rows.count
     if let width { dims[1] = width }

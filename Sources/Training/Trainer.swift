@@ -310,6 +310,17 @@ public final class Trainer: @unchecked Sendable {  // every entry goes through `
     }
   }
 
+  /// Moves the weights towards those of another trainer of the same model: share 1 copies them.
+  package func moveWeights(towards other: Trainer, share: Float) throws(StackLensError) {
+    try exclusively { () throws(StackLensError) in
+      guard parameterNames == other.parameterNames,
+        weights.values.count == other.weights.values.count
+      else { throw .invalidArgument("the trainers are of different models") }
+      let (own, goal) = (weights.values.values, other.weights.values.values)
+      for index in 0..<weights.values.count { own[index] += share * (goal[index] - own[index]) }
+    }
+  }
+
   /// The model's outputs for a batch, with the current weights.
   public func predict(_ batch: Batch) throws(StackLensError) -> [Value] {
     try exclusively { () throws(StackLensError) in

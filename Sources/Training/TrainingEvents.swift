@@ -13,6 +13,14 @@ public struct StepReport: Sendable {
   /// Norm of all gradients together, before clipping.
   public let gradientNorm: Double
   public let learningRate: Double
+
+  package init(
+    step: Int, epoch: Int, batch: Int, batchCount: Int?, loss: Double, gradientNorm: Double,
+    learningRate: Double
+  ) {
+    (self.step, self.epoch, self.batch, self.batchCount) = (step, epoch, batch, batchCount)
+    (self.loss, self.gradientNorm, self.learningRate) = (loss, gradientNorm, learningRate)
+  }
 }
 
 /// One pass over the data.
@@ -71,4 +79,6 @@ public struct History: Sendable {
   }
   public internal(set) var epochs: [EpochReport] = []
   public internal(set) var end = End.finished
+
+  package init() {}
 }

@@ -51,7 +51,7 @@ extension LayerDefinition {
   }
 
   private static func poolWindows(
-    _ options: LayerOptions, _ axes: Int
+    _ options: OptionValues, _ axes: Int
   ) throws(StackLensError) -> Windows {
     let kernel = try options.integers("kernel_size", axes) ?? []
     return try Windows(

@@ -77,7 +77,7 @@ public struct Windows: Sendable {
   ]
 
   /// From a layer's options.
-  init(_ options: LayerOptions, axes: Int) throws(StackLensError) {
+  init(_ options: OptionValues, axes: Int) throws(StackLensError) {
     let padding = try options.integers("padding", axes) ?? [0]
     try self.init(
       options.integers("kernel_size", axes) ?? [], stride: options.integers("stride", axes) ?? [1],

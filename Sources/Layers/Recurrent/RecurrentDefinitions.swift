@@ -44,7 +44,7 @@ extension LayerDefinition {
 
   private static func layer(
     _ name: String, _ title: String, _ options: [OptionSpec],
-    cell: @escaping @Sendable (LayerOptions) throws(StackLensError) -> RecurrentCell
+    cell: @escaping @Sendable (OptionValues) throws(StackLensError) -> RecurrentCell
   ) -> LayerDefinition {
     let isLSTM = name == "lstm"
     var inputs: [Port] = [

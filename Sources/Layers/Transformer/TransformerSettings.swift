@@ -44,7 +44,7 @@ public struct TransformerSettings: Sendable {
     ]
   }
 
-  init(_ options: LayerOptions) throws(StackLensError) {
+  init(_ options: OptionValues) throws(StackLensError) {
     heads = try options.integer("nhead")
     feedForward = try options.integer("dim_feedforward")
     dropout = try options.number("dropout")

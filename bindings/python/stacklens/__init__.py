@@ -22,7 +22,7 @@ from .tokenizer import Encoding, Tokenizer
 from .trainer import Event, Trainer
 
 if TYPE_CHECKING:
-    from . import backend, nn
+    from . import backend, models, nn
 
 __all__ = [
     "Cancellation",
@@ -44,6 +44,7 @@ __all__ = [
     "cpu_features",
     "from_dlpack",
     "library_path",
+    "models",
     "nearest",
     "nn",
     "ops",
@@ -79,7 +80,7 @@ def library_path() -> str:
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("backend", "nn"):  # imported on demand: the first needs the package onnx
+    if name in ("backend", "models", "nn"):  # on demand: the first needs the package onnx
         import importlib
 
         return importlib.import_module(f".{name}", __name__)

@@ -326,6 +326,20 @@ PROTOTYPES: dict[str, tuple[Any, list[Any], Callable[..., Any] | None]] = {
     "sl_trainer_load": _fallible(handle, c_char_p),
     "sl_trainer_describe": _fallible(handle, out_handle),
     "sl_trainer_gradients": _fallible(handle, out_handle),
+    "sl_estimator_kind_count": _plain(c_size_t),
+    "sl_estimator_kind_describe": _fallible(c_size_t, out_handle),
+    "sl_estimator_create": _fallible(c_char_p, c_char_p, out_handle),
+    "sl_estimator_load": _fallible(c_char_p, out_handle),
+    "sl_estimator_release": _plain(None, handle),
+    "sl_estimator_save": _fallible(handle, c_char_p),
+    "sl_estimator_describe": _fallible(handle, out_handle),
+    "sl_estimator_fit": _fallible(
+        handle, strings, out_handle, c_size_t, c_char_p, training_callback, c_void_p, out_handle
+    ),
+    "sl_estimator_call": _fallible(
+        handle, c_char_p, strings, out_handle, c_size_t, c_char_p, c_size_t, out_handle
+    ),
+    "sl_estimator_model": _fallible(handle, c_char_p, out_handle),
     "sl_tokenizer_load": _fallible(c_char_p, out_handle),
     "sl_tokenizer_release": _plain(None, handle),
     "sl_tokenizer_vocabulary_size": _fallible(handle, out_size),

@@ -1,7 +1,7 @@
 import Base
 
-/// The options of one layer or initialiser, checked and complete.
-public struct LayerOptions: Sendable {
+/// The options of one layer, initialiser or model, checked and complete.
+public struct OptionValues: Sendable {
   private var values: [String: JSON] = [:]
 
   /// - Parameter given: an object, or null for none.
@@ -45,24 +45,28 @@ public struct LayerOptions: Sendable {
   }
 
   /// Whether the option has a value.
-  func has(_ name: String) -> Bool { !(values[name]?.isNull ?? true) }
+  package func has(_ name: String) -> Bool { !(values[name]?.isNull ?? true) }
 
-  func integer(_ name: String) throws(StackLensError) -> Int {
+  package func integer(_ name: String) throws(StackLensError) -> Int {
     try value(name) { $0.integerValue.map { Int($0) } }
   }
 
-  func integerIfAny(_ name: String) throws(StackLensError) -> Int? {
+  package func integerIfAny(_ name: String) throws(StackLensError) -> Int? {
     has(name) ? try integer(name) : nil
   }
 
-  func number(_ name: String) throws(StackLensError) -> Double { try value(name, \.numberValue) }
+  package func number(_ name: String) throws(StackLensError) -> Double {
+    try value(name, \.numberValue)
+  }
 
-  func flag(_ name: String) throws(StackLensError) -> Bool { try value(name, \.boolValue) }
+  package func flag(_ name: String) throws(StackLensError) -> Bool { try value(name, \.boolValue) }
 
-  func text(_ name: String) throws(StackLensError) -> String { try value(name, \.stringValue) }
+  package func text(_ name: String) throws(StackLensError) -> String {
+    try value(name, \.stringValue)
+  }
 
   /// A choice that was declared from the cases of an enumeration.
-  func choice<Choice: RawRepresentable>(
+  package func choice<Choice: RawRepresentable>(
     _ name: String, as type: Choice.Type = Choice.self
   ) throws(StackLensError) -> Choice where Choice.RawValue == String {
     try value(name) { $0.stringValue.flatMap { Choice(rawValue: $0) } }
@@ -70,7 +74,7 @@ public struct LayerOptions: Sendable {
 
   /// A list of `count` integers, nil when nothing or a word was given.
   /// - Throws: `.invalidArgument` for another count.
-  func integers(_ name: String, _ count: Int) throws(StackLensError) -> [Int]? {
+  package func integers(_ name: String, _ count: Int) throws(StackLensError) -> [Int]? {
     guard let list = try list(name) else { return nil }
     guard list.count == count || list.count == 1 else {
       throw .invalidArgument("option '\(name)' has \(list.count) numbers, expected \(count)")
@@ -79,14 +83,14 @@ public struct LayerOptions: Sendable {
   }
 
   /// A list of integers as it was given, nil when nothing or a word was given.
-  func list(_ name: String) throws(StackLensError) -> [Int]? {
+  package func list(_ name: String) throws(StackLensError) -> [Int]? {
     guard let value = values[name], !value.isNull, value.stringValue == nil else { return nil }
     if let number = value.integerValue { return [Int(number)] }
     return (value.arrayValue ?? []).compactMap { $0.integerValue.map { Int($0) } }
   }
 
   /// The word that was given in place of numbers.
-  func word(_ name: String) -> String? { values[name]?.stringValue }
+  package func word(_ name: String) -> String? { values[name]?.stringValue }
 
   /// The initialiser that was given; nil leaves it to the layer.
   func initializer(_ name: String) throws(StackLensError) -> WeightInitializer? {

@@ -1,0 +1,160 @@
+import Base
+import Execution
+import Graphs
+import Layers
+import Tensors
+import Training
+
+/// One model with what it learned. Calls may come from many threads at once; `fit` changes what later
+/// calls see when it is done, and not before.
+public final class Estimator: Sendable {
+  public let definition: ArchitectureDefinition
+  let architecture: any Architecture
+  /// The options as they were given.
+  let configuration: JSON
+  let seed: UInt64
+  let threadCount: Int
+  private let fitting = Mutex(false)
+  private let state: Mutex<State>
+
+  private struct State {
+    var knowledge: Knowledge
+    /// How often there was other knowledge.
+    var version = 0
+    /// Compiled networks that hold this knowledge, by name.
+    var sessions: [String: Session] = [:]
+    /// What learns between calls; nil before the first live one.
+    var learner: (any LiveLearner)?
+  }
+
+  /// - Parameter options: an object of options of the kind, or null.
+  /// - Throws: `.invalidArgument` for an unknown kind and for options that do not fit.
+  package init(_ kind: String, options: JSON = .null) throws(StackLensError) {
+    definition = try ArchitectureTable.find(kind)
+    configuration = options
+    do throws(StackLensError) {
+      let values = try OptionValues(options, definition.options)
+      seed = UInt64(try values.integer("seed"))
+      threadCount = try values.integer("threads")
+      architecture = try definition.make(values)
+      state = Mutex(State(knowledge: Knowledge(try architecture.networks(seed: seed))))
+    } catch { throw error.within(kind) }
+  }
+
+  /// What was learned so far, also by live methods.
+  func learned() throws(StackLensError) -> Knowledge { try settled().knowledge }
+
+  private func settled() throws(StackLensError) -> State {
+    try state.withLock { (state) throws(StackLensError) in
+      guard let learner = state.learner else { return state }
+      if try learner.settle(&state.knowledge) {
+        state.version += 1
+        state.sessions = [:]
+      }
+      return state
+    }
+  }
+
+  func take(_ knowledge: Knowledge) {
+    state.withLock { $0 = State(knowledge: knowledge, version: $0.version + 1) }
+  }
+
+  /// What learns between calls.
+  func learner() throws(StackLensError) -> any LiveLearner {
+    try state.withLock { (state) throws(StackLensError) in
+      if let learner = state.learner { return learner }
+      guard
+        let made = try architecture.live(state.knowledge, seed: seed, threads: threadCount)
+      else { throw .internalError("\(definition.name) has no live methods") }
+      state.learner = made
+      return made
+    }
+  }
+
+  /// A network with what was learned, as files hold it.
+  /// - Parameter name: "" is the main one.
+  /// - Throws: `.invalidArgument` naming the networks there are.
+  public func network(_ name: String = "") throws(StackLensError) -> Model {
+    try network(name, learned())
+  }
+
+  private func network(
+    _ name: String, _ knowledge: Knowledge
+  ) throws(StackLensError) -> Model {
+    let networks = try architecture.networks(seed: seed)
+    guard let found = networks.first(where: { $0.name == name }) else {
+      throw .invalidArgument(
+        "\(definition.name) has no network '\(name)'; it has "
+          + networks.map { "'\($0.name)'" }.joined(separator: ", "))
+    }
+    var model = knowledge.filled(found.model)
+    model.graph = model.graph.withoutDropout()
+    model.metadata.append(KeyValue("stacklens.model", definition.name))
+    for (key, value) in knowledge.facts.sorted(by: { $0.key < $1.key }) {
+      model.metadata.append(
+        KeyValue("stacklens." + key, String(decoding: value.encoded(), as: UTF8.self)))
+    }
+    return model
+  }
+
+  /// The compiled form of a network.
+  func session(_ name: String) throws(StackLensError) -> Session {
+    let now = try settled()
+    if let known = now.sessions[name] { return known }
+    var options = SessionOptions()
+    options.threadCount = threadCount
+    let session = try Session(network(name, now.knowledge), options: options)
+    // Where somebody fitted in between, it does not hold the knowledge of now.
+    state.withLock { if $0.version == now.version { $0.sessions[name] = session } }
+    return session
+  }
+
+  /// Learns from data.
+  /// - Parameters:
+  ///   - data: arrays by the names of the definition's `fit`; those of validation data start with
+  ///     "validation_".
+  ///   - options: an object of options of `fit`, or null.
+  /// - Throws: `.invalidArgument`, `.shapeMismatch`, `.typeMismatch` and `.nonFinite` for data that
+  ///   does not fit, `.cancelled` never: whoever stops training keeps what was learned so far.
+  package func fit(
+    _ data: [String: Value], options: JSON = .null,
+    observe: @escaping Trainer.Observer = { _ in true }
+  ) throws(StackLensError) -> History {
+    let isAlone = fitting.withLock { isBusy in
+      defer { isBusy = true }
+      return !isBusy
+    }
+    guard isAlone else { throw .invalidArgument("the model is being fitted by another thread") }
+    defer { fitting.withLock { $0 = false } }
+    do throws(StackLensError) {
+      let fitting = Fitting(
+        estimator: self, try learned(), try Arguments(data, of: definition.fit),
+        try OptionValues(options, definition.fit.options), observe)
+      try architecture.fit(fitting)
+      fitting.knowledge.isFitted = true
+      take(fitting.knowledge)
+      return fitting.history
+    } catch { throw error.within("\(definition.name).fit") }
+  }
+
+  /// Answers a call.
+  /// - Returns: a value for each output of the method.
+  /// - Throws: `.invalidArgument` for a method or an option that is not known, what is wrong with an
+  ///   input, `.notFitted` where the answer needs what `fit` learns.
+  package func call(
+    _ name: String, _ inputs: [String: Value], options: JSON = .null
+  ) throws(StackLensError) -> [Value] {
+    guard let method = definition.methods.first(where: { $0.name == name }) else {
+      throw .invalidArgument(
+        "\(definition.name) has no method '\(name)'; it has "
+          + definition.methods.map(\.name).joined(separator: ", "))
+    }
+    do throws(StackLensError) {
+      let knowledge = method.isLive ? state.withLock { $0.knowledge } : try learned()
+      return try architecture.answer(
+        Call(
+          estimator: self, name, try Arguments(inputs, of: method),
+          try OptionValues(options, method.options), knowledge))
+    } catch { throw error.within("\(definition.name).\(name)") }
+  }
+}

@@ -1,0 +1,62 @@
+import Base
+import Graphs
+import Tensors
+
+/// What a model learned: numbers by name, and facts about them.
+struct Knowledge: Sendable {
+  /// What names of numbers that are computed from data, and not trained, start with.
+  static let statistics = "statistics."
+
+  /// Parameters and statistics.
+  private(set) var tensors: [String: Tensor] = [:]
+  /// Thresholds, labels, vocabularies, figures of merit.
+  var facts: [String: JSON] = [:]
+  var isFitted = false
+
+  /// - Parameter networks: their initial values.
+  init(_ networks: [NamedNetwork]) {
+    for network in networks {
+      for constant in network.model.parameters { tensors[constant.name] = constant.tensor }
+    }
+  }
+
+  /// The numbers that training moves.
+  var parameterCount: Int {
+    var count = 0
+    for (name, tensor) in tensors where !name.hasPrefix(Self.statistics) { count += tensor.count }
+    return count
+  }
+
+  /// The network with the numbers from here.
+  func filled(_ model: Model) -> Model {
+    var model = model
+    for index in model.graph.initializers.indices {
+      let constant = model.graph.initializers[index]
+      if !constant.isConstant, let tensor = tensors[constant.name] {
+        model.graph.initializers[index].tensor = tensor
+      }
+    }
+    return model
+  }
+
+  /// Takes numbers over from a network, those whose names are known here.
+  mutating func take(from model: Model) throws(StackLensError) {
+    for constant in model.graph.initializers where tensors[constant.name] != nil {
+      tensors[constant.name] = try constant.tensor.copied()
+    }
+  }
+
+  /// Takes one tensor over.
+  /// - Throws: `.shapeMismatch` for another shape than the networks have.
+  mutating func set(_ name: String, _ tensor: Tensor) throws(StackLensError) {
+    guard let known = tensors[name] else { throw .internalError("there is no '\(name)' to set") }
+    guard known.shape == tensor.shape, known.elementType == tensor.elementType else {
+      throw .shapeMismatch(
+        "'\(name)' is \(tensor.elementType.name)\(tensor.shape), expected "
+          + "\(known.elementType.name)\(known.shape)")
+    }
+    tensors[name] = tensor
+  }
+
+  func number(_ fact: String) -> Double? { facts[fact]?.numberValue }
+}

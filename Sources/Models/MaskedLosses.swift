@@ -1,0 +1,78 @@
+import Base
+import Graphs
+import Layers
+import Tensors
+
+/// Losses of batches in which labels may be missing: means over what is known, 0 where nothing is; and
+/// the masks that they and the models need.
+extension Network {
+  /// The label that says there is none.
+  static let missingLabel: Int64 = -100
+
+  /// Cross-entropy of int64 labels [rows], -100 where one is missing.
+  /// - Parameter logits: [rows, classes].
+  func maskedCrossEntropy(_ logits: Edge, _ labels: Edge) throws(StackLensError) -> Edge {
+    let known = try isKnown(labels)
+    let zero = constant(try Tensor(scalar: Int64(0)))
+    let places = graph.add("Unsqueeze", [graph.add("Max", [labels, zero]), try axes(1)])
+    let logs = graph.add("LogSoftmax", [logits], ["axis": .int(-1)])
+    let picked = graph.add("GatherElements", [logs, places], ["axis": .int(1)])
+    let losses = graph.add("Neg", [graph.add("Squeeze", [picked, try axes(1)])])
+    return try maskedMean(losses, known)
+  }
+
+  /// Binary cross-entropy of logits, -100 where a target is missing.
+  /// - Parameter positiveWeight: a factor of what positive targets cost.
+  func maskedBinaryCrossEntropy(
+    _ logits: Edge, _ targets: Edge, positiveWeight: Edge? = nil
+  ) throws(StackLensError) -> Edge {
+    let known = graph.add(
+      "Cast", [graph.add("GreaterOrEqual", [targets, try graph.scalar("none", -1)])],
+      ["to": .int(1)])
+    let t = targets * known
+    let one = try graph.scalar("one", 1)
+    // log(1 + exp(x)) - t x, the first for both signs without overflow.
+    let positive = graph.add("Softplus", [graph.add("Neg", [logits])])
+    let negative = graph.add("Softplus", [logits])
+    let weighted = positiveWeight.map { positive * $0 } ?? positive
+    return try maskedMean(t * weighted + (one - t) * negative, known)
+  }
+
+  /// Huber's loss of distances, δ = 1 (Huber, 1964).
+  func huber(_ distance: Edge) throws(StackLensError) -> Edge {
+    let one = try graph.scalar("one", 1)
+    let half = try graph.scalar("half", 0.5)
+    let size = graph.add("Abs", [distance])
+    let near = graph.add("Min", [size, one])
+    return near * (size - near * half)
+  }
+
+  /// The mean of losses [rows] weighted by a mask [rows]; 0 where all of it is.
+  func maskedMean(_ losses: Edge, _ mask: Edge) throws(StackLensError) -> Edge {
+    let count = graph.add("Max", [total(mask), try graph.scalar("one", 1)])
+    return total(losses * mask) / count
+  }
+
+  /// 1 where an int64 label is known, else 0.
+  func isKnown(_ labels: Edge) throws(StackLensError) -> Edge {
+    let zero = constant(try Tensor(scalar: Int64(0)))
+    return graph.add(
+      "Cast", [graph.add("GreaterOrEqual", [labels, zero])], ["to": .int(1)])
+  }
+
+  /// 1 for the steps of x [rows, steps, …] that are valid, else 0: int64 [rows, steps].
+  func stepMask(_ lengths: Edge, like x: Edge) throws(StackLensError) -> Edge {
+    let shape = graph.add("Shape", [x], ["start": .int(1), "end": .int(2)])
+    let count = graph.add("Squeeze", [shape, try axes(0)])
+    let (zero, one) = (
+      constant(try Tensor(scalar: Int64(0))), constant(try Tensor(scalar: Int64(1)))
+    )
+    let steps = graph.add("Range", [zero, count, one])
+    let column = graph.add("Unsqueeze", [lengths, try axes(1)])
+    return graph.add("Cast", [graph.add("Less", [steps, column])], ["to": .int(7)])
+  }
+
+  func total(_ x: Edge) -> Edge { graph.add("ReduceSum", [x], ["keepdims": .int(0)]) }
+
+  func axes(_ axes: Int64...) throws(StackLensError) -> Edge { constant(try Tensor(axes)) }
+}

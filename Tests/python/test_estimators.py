@@ -1,0 +1,196 @@
+"""What all models of docs/models have in common, each with small data of its own."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import stacklens
+from stacklens import models
+
+runtime = pytest.importorskip("onnxruntime")
+
+
+class Case:
+    """A small model, its data, and the rows that it is asked about."""
+
+    def __init__(
+        self,
+        make: Callable[..., models.Estimator],
+        fit: Callable[[Any], stacklens.History],
+        inputs: Callable[[int], dict[str, np.ndarray]],
+        ask: Callable[[Any, dict[str, np.ndarray]], list[np.ndarray]],
+        whole: tuple[Callable[[], models.Estimator], int],
+    ) -> None:
+        self.make, self.fit, self.inputs, self.ask, self.whole = make, fit, inputs, ask, whole
+
+
+def normal(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def vae_rows(rows: int) -> dict[str, np.ndarray]:
+    return {"x": normal(rows, 12, seed=rows) * 3 + 1}
+
+
+def flow_rows(rows: int) -> dict[str, np.ndarray]:
+    return {"x": normal(rows, 5, 12, seed=rows), "lengths": np.arange(rows, dtype=np.int64) % 5 + 1}
+
+
+def fit_flow(model: Any) -> stacklens.History:
+    rows = flow_rows(64)
+    return model.fit(
+        rows["x"], np.where(np.arange(64) % 7, np.arange(64) % 4, -100), normal(64, 12),
+        np.abs(normal(64)) * 60, np.arange(64) % 3 == 0, rows["lengths"], epochs=2,
+    )
+
+
+def dqn_rows(rows: int) -> dict[str, np.ndarray]:
+    return {"state": normal(rows, 6, seed=rows)}
+
+
+def fit_dqn(model: Any) -> stacklens.History:
+    states, later = normal(200, 6, seed=1), normal(200, 6, seed=2)
+    actions = np.arange(200) % 3
+    return model.fit(states, actions, actions - 1, later, np.arange(200) % 5 == 0, steps=30)
+
+
+CASES: dict[str, Case] = {
+    "anomaly_vae": Case(
+        lambda **options: models.AnomalyVAE(12, (16, 8), 4, **options),
+        lambda model: model.fit(vae_rows(300)["x"], epochs=3),
+        vae_rows,
+        lambda model, rows: [*model.predict(rows["x"]), *model.encode(rows["x"])],
+        (models.AnomalyVAE, 353_664),
+    ),
+    "error_flow_lstm": Case(
+        lambda **options: models.ErrorFlowLSTM(12, 8, 2, 4, **options),
+        fit_flow, flow_rows,
+        lambda model, rows: list(vars(model.predict(**rows)).values())[:6],
+        (models.ErrorFlowLSTM, 5_257_475 + 257 * 10),
+    ),
+    "resolution_dqn": Case(
+        lambda **options: models.ResolutionDQN(6, 3, (16, 8), **options),
+        fit_dqn, dqn_rows,
+        lambda model, rows: list(model.suggest(rows["state"]))[::-1],
+        (models.ResolutionDQN, 165_514),
+    ),
+}
+
+
+@pytest.fixture(params=sorted(CASES))
+def case(request: pytest.FixtureRequest) -> Case:
+    return CASES[request.param]
+
+
+def test_parameters_are_as_many_as_specified(case: Case) -> None:
+    make, count = case.whole
+    assert make().parameter_count == count
+
+
+def test_saved_and_loaded_models_are_the_same(case: Case, tmp_path: pathlib.Path) -> None:
+    model = case.make()
+    with pytest.raises(stacklens.NotFittedError):
+        model.save(tmp_path / "empty")
+    with pytest.raises(stacklens.NotFittedError):
+        case.ask(model, case.inputs(2))
+    case.fit(model)
+    model.save(tmp_path / "model")
+    loaded = models.load(tmp_path / "model")
+    assert type(loaded) is type(model) and loaded.facts == model.facts
+    rows = case.inputs(5)
+    for found, expected in zip(case.ask(loaded, rows), case.ask(model, rows)):
+        np.testing.assert_array_equal(found, expected)
+    loaded.save(tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == (tmp_path / "model").read_bytes()
+
+
+def test_damaged_files_are_refused(case: Case, tmp_path: pathlib.Path) -> None:
+    model = case.make()
+    case.fit(model)
+    path = tmp_path / "model"
+    model.save(path)
+    data = bytearray(path.read_bytes())
+    for place in (0, 20, len(data) // 2, len(data) - 3):
+        damaged = bytearray(data)
+        damaged[place] ^= 0x55
+        path.write_bytes(damaged)
+        with pytest.raises(stacklens.StackLensError):
+            models.load(path)
+    path.write_bytes(data[: len(data) // 2])
+    with pytest.raises(stacklens.FormatError):
+        models.load(path)
+
+
+def test_files_run_in_another_runtime(case: Case) -> None:
+    model = case.make()
+    case.fit(model)
+    graph = model.model()
+    graph.check()
+    rows = {info.name: value for info, value in zip(graph.inputs, case.inputs(7).values())}
+    ours = stacklens.Session(graph).run(None, rows)
+    options = runtime.SessionOptions()
+    options.log_severity_level = 4
+    other = runtime.InferenceSession(
+        graph.to_bytes(), options, providers=["CPUExecutionProvider"]
+    )
+    for found, expected in zip(other.run(None, rows), ours):
+        np.testing.assert_allclose(found, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_rows_do_not_depend_on_their_batch(case: Case) -> None:
+    model = case.make()
+    case.fit(model)
+    rows = case.inputs(6)
+    whole = case.ask(model, rows)
+    alone = case.ask(model, {name: array[2:3] for name, array in rows.items()})
+    for found, expected in zip(alone, whole):
+        np.testing.assert_allclose(found[0], expected[2], atol=1e-5)
+    for found, expected in zip(
+        case.ask(model, {name: array[:0] for name, array in rows.items()}), whole
+    ):
+        assert found.shape == (0, *expected.shape[1:])
+
+
+def test_seeds_and_threads(case: Case) -> None:
+    rows = case.inputs(4)
+    answers = []
+    for options in ({"threads": 1}, {"threads": 2}, {"seed": 7}):
+        model = case.make(**options)
+        case.fit(model)
+        answers.append(case.ask(model, rows)[0])
+    np.testing.assert_array_equal(answers[0], answers[1])
+    assert not np.array_equal(answers[0], answers[2])
+
+
+def test_numbers_that_are_none_are_named(case: Case) -> None:
+    model = case.make()
+    case.fit(model)
+    rows = case.inputs(3)
+    name = next(name for name, array in rows.items() if array.dtype == np.float32)
+    rows[name] = rows[name].copy()
+    rows[name].reshape(3, -1)[1, 4] = np.inf
+    with pytest.raises(stacklens.NonFiniteError, match="row 1, column 4"):
+        case.ask(model, rows)
+    rows[name] = rows[name][..., :-1]
+    with pytest.raises(stacklens.ShapeError, match=name):
+        case.ask(model, rows)
+
+
+def test_padding_changes_nothing() -> None:
+    model = CASES["error_flow_lstm"].make()
+    fit_flow(model)
+    rows = flow_rows(4)
+    padded = np.concatenate([rows["x"], normal(4, 3, 12)], axis=1)
+    found, expected = model.predict(padded, rows["lengths"]), model.predict(**rows)
+    for name in ("class_logits", "next_sequence", "time_to_next", "cascade_prob"):
+        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), atol=1e-5)
+    assert not found.attention_weights[:, 5:].any() and not found.hidden_states[:, 5:].any()
+    np.testing.assert_allclose(found.attention_weights.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(found.hn, expected.hn, atol=1e-5)
+    for wrong in (0, 6):
+        with pytest.raises(stacklens.InvalidArgumentError, match="lengths"):
+            model.predict(rows["x"], np.full(4, wrong))

@@ -1,0 +1,20 @@
+"""The models of StackLens: each with ``fit``, its own questions, ``save``, ``load`` and
+``export_onnx``. docs/models has a page for each.
+
+>>> from stacklens import models
+>>> vae = models.AnomalyVAE(width=8, hidden=(16,), latent=2)
+>>> x = numpy.random.default_rng(0).normal(size=(200, 8)).astype("float32")
+>>> history = vae.fit(x, epochs=3)
+>>> scores, flags = vae.predict(x[:2])
+>>> scores.shape
+(2,)
+"""
+
+from __future__ import annotations
+
+from ._estimator import Estimator, load
+from .anomalies import AnomalyVAE
+from .decisions import ResolutionDQN
+from .sequences import ErrorFlowLSTM, Forecast
+
+__all__ = ["AnomalyVAE", "ErrorFlowLSTM", "Estimator", "Forecast", "ResolutionDQN", "load"]
