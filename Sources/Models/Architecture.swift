@@ -16,6 +16,13 @@ protocol Architecture: Sendable {
   /// data and never trained.
   func networks(seed: UInt64) throws(StackLensError) -> [NamedNetwork]
 
+  /// Options that make the same model without the files that this one was made from; nil: those that
+  /// were given.
+  var resolved: JSON? { get }
+
+  /// Numbers that the model starts with in place of those of the seed, by name.
+  func beginnings() throws(StackLensError) -> [String: Tensor]
+
   /// Learns from the data of `fitting` and tells it what was learned.
   func fit(_ fitting: Fitting) throws(StackLensError)
 
@@ -29,6 +36,10 @@ protocol Architecture: Sendable {
 }
 
 extension Architecture {
+  var resolved: JSON? { nil }
+
+  func beginnings() throws(StackLensError) -> [String: Tensor] { [:] }
+
   func live(
     _ knowledge: Knowledge, seed: UInt64, threads: Int
   ) throws(StackLensError) -> (any LiveLearner)? { nil }

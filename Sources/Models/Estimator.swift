@@ -10,7 +10,7 @@ import Training
 public final class Estimator: Sendable {
   public let definition: ArchitectureDefinition
   let architecture: any Architecture
-  /// The options as they were given.
+  /// Options that make such a model.
   let configuration: JSON
   let seed: UInt64
   let threadCount: Int
@@ -31,13 +31,15 @@ public final class Estimator: Sendable {
   /// - Throws: `.invalidArgument` for an unknown kind and for options that do not fit.
   package init(_ kind: String, options: JSON = .null) throws(StackLensError) {
     definition = try ArchitectureTable.find(kind)
-    configuration = options
     do throws(StackLensError) {
       let values = try OptionValues(options, definition.options)
       seed = UInt64(try values.integer("seed"))
       threadCount = try values.integer("threads")
       architecture = try definition.make(values)
-      state = Mutex(State(knowledge: Knowledge(try architecture.networks(seed: seed))))
+      configuration = architecture.resolved ?? options
+      var knowledge = Knowledge(try architecture.networks(seed: seed))
+      for (name, tensor) in try architecture.beginnings() { try knowledge.set(name, tensor) }
+      state = Mutex(State(knowledge: knowledge))
     } catch { throw error.within(kind) }
   }
 
