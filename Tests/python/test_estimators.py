@@ -58,6 +58,21 @@ def fit_dqn(model: Any) -> stacklens.History:
     return model.fit(states, actions, actions - 1, later, np.arange(200) % 5 == 0, steps=30)
 
 
+def ticket_rows(rows: int) -> dict[str, np.ndarray]:
+    random = np.random.default_rng(rows)
+    description = random.integers(1, 30, (rows, 8))
+    resolution = random.integers(1, 30, (rows, 8))
+    description[np.arange(8) >= random.integers(1, 9, (rows, 1))] = 0
+    resolution[np.arange(8) >= random.integers(0, 9, (rows, 1))] = 0
+    return {"description_ids": description, "resolution_ids": resolution}
+
+
+def fit_tickets(model: Any) -> stacklens.History:
+    rows = ticket_rows(60)
+    labels = rows["description_ids"][:, :1] > np.array([5, 10, 20])
+    return model.fit(rows["description_ids"], labels, rows["resolution_ids"], epochs=2)
+
+
 CASES: dict[str, Case] = {
     "anomaly_vae": Case(
         lambda **options: models.AnomalyVAE(12, (16, 8), 4, **options),
@@ -77,6 +92,14 @@ CASES: dict[str, Case] = {
         fit_dqn, dqn_rows,
         lambda model, rows: list(model.suggest(rows["state"]))[::-1],
         (models.ResolutionDQN, 165_514),
+    ),
+    "ticket_classifier": Case(
+        lambda **options: models.TicketClassifier(
+            3, vocabulary=30, length=12, width=8, hidden=6, **options
+        ),
+        fit_tickets, ticket_rows,
+        lambda model, rows: list(vars(model.predict(*rows.values())).values()),
+        (models.TicketClassifier, 1_391_872 + 65 * 10),
     ),
 }
 
@@ -170,7 +193,9 @@ def test_numbers_that_are_none_are_named(case: Case) -> None:
     model = case.make()
     case.fit(model)
     rows = case.inputs(3)
-    name = next(name for name, array in rows.items() if array.dtype == np.float32)
+    name = next((name for name, array in rows.items() if array.dtype == np.float32), None)
+    if name is None:
+        pytest.skip("it takes ids only, which are always numbers")
     rows[name] = rows[name].copy()
     rows[name].reshape(3, -1)[1, 4] = np.inf
     with pytest.raises(stacklens.NonFiniteError, match="row 1, column 4"):

@@ -71,7 +71,7 @@ extension Network {
 
   /// Softmax over the last axis with what a mask of the same shape leaves; zeros where it leaves
   /// nothing.
-  func maskedSoftmax(_ scores: Edge, _ mask: Edge?) throws(StackLensError) -> Edge {
+  package func maskedSoftmax(_ scores: Edge, _ mask: Edge?) throws(StackLensError) -> Edge {
     guard let mask else { return graph.add("Softmax", [scores], ["axis": .int(-1)]) }
     let weights = graph.add("Softmax", [scores + (try maskBias(mask))], ["axis": .int(-1)])
     let isSeen = elementType(of: mask) == .bool ? mask : cast(mask, .bool)

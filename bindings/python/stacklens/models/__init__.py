@@ -16,5 +16,9 @@ from ._estimator import Estimator, load
 from .anomalies import AnomalyVAE
 from .decisions import ResolutionDQN
 from .sequences import ErrorFlowLSTM, Forecast
+from .texts import TicketClassifier, TicketLabels
 
-__all__ = ["AnomalyVAE", "ErrorFlowLSTM", "Estimator", "Forecast", "ResolutionDQN", "load"]
+__all__ = [
+    "AnomalyVAE", "ErrorFlowLSTM", "Estimator", "Forecast", "ResolutionDQN", "TicketClassifier",
+    "TicketLabels", "load",
+]
