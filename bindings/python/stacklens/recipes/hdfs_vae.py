@@ -1,4 +1,8 @@
-"""The autoencoder on HDFS sessions: event counts, learned from normal sessions alone."""
+"""The autoencoder on HDFS sessions: event counts, learned from normal sessions alone.
+
+Features and widths were chosen on the labelled rows of robust_log_valid.csv, which are left out of
+the test.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import time
 import numpy as np
 
 from .. import models
-from ._hdfs import counts, sessions
+from ._hdfs import counts, labelled, sessions, without
 from ._recipe import Claim, Options, Recipe, Result
 
 SEEDS = (1, 2, 3)
@@ -19,8 +23,11 @@ def run(options: Options) -> Result:
 
     limit = 300 if options.quick else 0
     train = counts(sessions(options.data, "hdfs_train", limit))
-    normal = counts(sessions(options.data, "hdfs_test_normal_7000", limit))
-    abnormal = counts(sessions(options.data, "hdfs_test_abnormal", limit))
+    seen = labelled(options.data)
+    normal, abnormal = (
+        counts(without(sessions(options.data, name, limit), rows))
+        for name, rows in zip(("hdfs_test_normal_7000", "hdfs_test_abnormal"), seen)
+    )
     result = Result(
         f"HDFS sessions as event counts: {len(train)} to learn from, {len(normal)} normal and "
         f"{len(abnormal)} abnormal to tell apart",
@@ -29,7 +36,7 @@ def run(options: Options) -> Result:
     areas = []
     for seed in options.pick_seeds(SEEDS):
         start = time.perf_counter()
-        vae = models.AnomalyVAE(train.shape[1], (64, 32), 8, seed=seed)
+        vae = models.AnomalyVAE(train.shape[1], (128, 64), 16, seed=seed)
         vae.fit(train, epochs=3 if options.quick else 60)
         seconds = time.perf_counter() - start
         areas.append(area(vae.score(normal), vae.score(abnormal)))

@@ -21,6 +21,9 @@ from ._recipe import Claim, Options, Recipe, Result
 SEEDS = (1, 2, 3)
 #: Points of a window: 3 hours and a half at 5 minutes.
 WINDOW = 42
+DAY, FOUR_DAYS = 288, 1152
+#: Points before which a moving score says nothing.
+LEAST_POINTS = 60
 PROBATION = 0.15
 FALSE_ALARM, MISS = 0.11, 1.0
 
@@ -61,31 +64,33 @@ def load(folder: Path) -> list[Series]:
 # ---- Scores of the points -----------------------------------------------------------------------
 
 
-def moving_z_score(series: Series, width: int = 288) -> np.ndarray:
-    """How many deviations each point lies from the mean of the day before it."""
-    values, scores = series.values, np.zeros(len(series.values))
-    for place in range(2, len(values)):
-        before = values[max(0, place - width) : place]
-        deviation = before.std()
-        scores[place] = abs(values[place] - before.mean()) / max(deviation, 1e-6)
+def moving_z_score(values: np.ndarray, width: int) -> np.ndarray:
+    """How many deviations each point lies from the mean of those before it."""
+    centred = values - values.mean()
+    sums = np.concatenate([[0.0], np.cumsum(centred)])
+    squares = np.concatenate([[0.0], np.cumsum(centred * centred)])
+    scores = np.zeros(len(values))
+    for place in range(LEAST_POINTS, len(values)):
+        first = max(0, place - width)
+        count = place - first
+        mean = (sums[place] - sums[first]) / count
+        variance = (squares[place] - squares[first]) / count - mean * mean
+        scores[place] = abs(centred[place] - mean) / math.sqrt(max(variance, 1e-12))
     return scores
 
 
 def autoencoder(series: Series, seed: int, epochs: int) -> np.ndarray:
-    """How badly the window that ends at each point is reconstructed, in terms of the usual."""
-    values = series.values.astype(np.float64)
-    known = values[: series.probation]
-    scaled = (values - np.median(known)) / max(known.std(), 1e-6)
-    # Values far out count by their logarithm, so that one spike does not hide the next.
-    scaled = np.sign(scaled) * np.log1p(np.abs(scaled))
+    """How unusual each point is both as it is and in what the window that ends there leaves
+    unexplained: the geometric mean of both deviations."""
+    known = series.values[: series.probation]
+    scaled = (series.values - np.median(known)) / max(float(known.std()), 1e-6)
     windows = np.lib.stride_tricks.sliding_window_view(scaled, WINDOW).astype(np.float32)
-    train = windows[: series.probation - WINDOW + 1]
-    model = models.AnomalyVAE(WINDOW, (32, 16), 4, seed=seed, threads=1)
-    model.fit(train, epochs=epochs)
-    scores = np.zeros(len(values))
-    scores[WINDOW - 1 :] = model.score(windows)
-    usual = np.median(scores[WINDOW - 1 : series.probation])
-    return scores / max(float(usual), 1e-9)
+    model = models.AnomalyVAE(WINDOW, (32, 16), 2, seed=seed, threads=1)
+    model.fit(windows[: series.probation - WINDOW + 1], epochs=epochs)
+    unexplained = np.zeros(len(scaled))
+    unexplained[WINDOW - 1 :] = windows[:, -1] - model.reconstruct(windows)[:, -1]
+    parts = (moving_z_score(unexplained, FOUR_DAYS), moving_z_score(scaled, FOUR_DAYS))
+    return np.sqrt(parts[0] * parts[1])
 
 
 # ---- NAB's scoring, standard profile ------------------------------------------------------------
@@ -140,10 +145,14 @@ def run(options: Options) -> Result:
         f"NAB's standard score over {len(all_series)} cloud metrics (100: perfect, 0: silent)",
         ("detector", "seed", "score", "threshold", "seconds"),
     )
-    start = time.perf_counter()
-    baseline, threshold = optimised(all_series, [moving_z_score(one) for one in all_series])
-    seconds = time.perf_counter() - start
-    result.rows.append(("moving z-score", "", baseline, threshold, seconds))
+    baseline = 0.0
+    for name, width in (("a day", DAY), ("four days", FOUR_DAYS)):
+        start = time.perf_counter()
+        scores = [moving_z_score(one.values, width) for one in all_series]
+        score, threshold = optimised(all_series, scores)
+        baseline = max(baseline, score)
+        seconds = time.perf_counter() - start
+        result.rows.append((f"z-score over {name}", "", score, threshold, seconds))
     found = []
     for seed in options.pick_seeds(SEEDS):
         start = time.perf_counter()
@@ -156,7 +165,7 @@ def run(options: Options) -> Result:
         seconds = time.perf_counter() - start
         result.rows.append(("anomaly VAE", str(seed), score, threshold, seconds))
     margin = float(np.mean(found)) - baseline
-    result.claims.append(Claim("mean of the VAE over the z-score", margin, 0.01))
+    result.claims.append(Claim("mean of the VAE above the better z-score", margin, 0.01))
     return result
 
 
