@@ -85,7 +85,8 @@ def python_blocks(text: str) -> list[str]:
 def test_training_programs(folder: Path):
     """README's section on training goes on where its first program ends; so do the guide's parts."""
     program, _ = block("python")
-    training = python_blocks(README[README.index("## Training") :])
+    start, end = README.index("## Training"), README.index("## Models")
+    training = python_blocks(README[start:end])
     guide = python_blocks((ROOT / "docs" / "training.md").read_text(encoding="utf-8"))
     assert len(training) == 1 and len(guide) == 4
     shorter = guide[3].replace("epochs=20", "epochs=2")
@@ -99,6 +100,18 @@ def test_training_programs(folder: Path):
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     assert {"mine.onnx", "training.safetensors"} <= {path.name for path in folder.iterdir()}
+
+
+def test_models_program(tmp_path: Path):
+    (program,) = python_blocks(README[README.index("## Models") :])
+    expected = re.findall(r"print\(.*\)  # (.*)", program)
+    result = subprocess.run(
+        [sys.executable, "-c", "import numpy\n" + program], cwd=tmp_path, text=True,
+        capture_output=True,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines() == expected == ["[False  True]"]
+    assert {path.name for path in tmp_path.iterdir()} == {"usual.stacklens", "usual.onnx"}
 
 
 def test_guide_names_what_there_is():
