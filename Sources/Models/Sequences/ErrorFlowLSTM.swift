@@ -48,8 +48,38 @@ struct ErrorFlowLSTM: Architecture {
     methods: [
       .init(
         "predict", "What follows each window.", inputs: inputs,
-        outputs: outputs.map { ArchitectureDefinition.Port($0.name, $0.documentation) })
+        outputs: outputs.map { ArchitectureDefinition.Port($0.name, $0.documentation) }),
+      .init(
+        "states", "Errors as 512 numbers: their texts' vectors and what is known of the moment.",
+        inputs: StateVectors.ports, outputs: [.init("x", "float32 [errors, 512].")],
+        options: streamOptions),
+      .init(
+        "windows", "The window that ends at each error, and what followed it, to learn from.",
+        inputs: [
+          .init("x", "float32 [errors, width]: the errors."),
+          .init("timestamp_ms", "int64 [errors]: Unix time in milliseconds."),
+          .init("error_id", isOptional: true, "int64 [errors]: orders errors of one moment."),
+          .init("source", "string [errors]: services or components."),
+          .init("category", "int64 [errors]: the class of each, or -100."),
+        ],
+        outputs: [
+          .init("x", "float32 [errors, longest, width]: oldest first, padded behind."),
+          .init("lengths", "int64 [errors]."), .init("next_class", "int64 [errors], or -100."),
+          .init("next_x", "float32 [errors, width]: zeros where nothing followed."),
+          .init("time_to_next", "float32 [errors]: seconds."),
+          .init("cascade", "float32 [errors]: 1 before a cascade, else 0."),
+          .init("error", "int64 [errors]: which error each window ends at, by time."),
+        ], options: streamOptions),
     ])
+
+  private static let streamOptions: [OptionSpec] = [
+    .integer("longest", 1...256, default: 10, "Errors of a window; the newest are kept."),
+    .number("gap", 0...1e9, default: 1_800, "Seconds of silence that end a window."),
+    .number("horizon", 0...1e9, default: 1_800, "Seconds in which what follows is looked for."),
+    .integer("cascade_errors", 1...1 << 20, default: 3, "Errors of a cascade, at least."),
+    .integer("cascade_sources", 1...1 << 20, default: 2, "Sources of a cascade, at least."),
+    .number("cascade_gap", 0...1e9, default: 300, "Seconds between two errors of a cascade."),
+  ]
 
   private static let inputs: [ArchitectureDefinition.Port] = [
     .init("x", "float32 [windows, steps, width]: errors, oldest first."),
@@ -199,6 +229,17 @@ struct ErrorFlowLSTM: Architecture {
   }
 
   func answer(_ call: Call) throws(StackLensError) -> [Value] {
+    switch call.method {
+    case "states":
+      let rules = try ErrorStream.Rules(call.options)
+      return [.tensor(try StateVectors(call.arguments, rules).tensor())]
+    case "windows":
+      return try Windows.values(call.arguments, ErrorStream.Rules(call.options), width: width)
+    default: return try predict(call)
+    }
+  }
+
+  private func predict(_ call: Call) throws(StackLensError) -> [Value] {
     let x = try call.arguments.reals("x", [nil, nil, width])
     let lengths = try call.arguments.lengths("lengths", of: x)
     return try call.run("", ["x": x, "lengths": lengths]).answers(

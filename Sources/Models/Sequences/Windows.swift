@@ -1,5 +1,6 @@
 import Base
 import Glibc
+import Layers
 import Tensors
 
 /// Windows of errors and what followed each.
@@ -63,6 +64,60 @@ struct Windows {
       "x": x, "lengths": lengths, "next_class": nextClass,
       "next_x": try moments.standardised(next), "log_time": try Tensor(logs), "cascade": cascade,
     ]
+  }
+}
+
+extension Windows {
+  /// The windows of a stream of errors, in the order of `ErrorFlowLSTM`'s method.
+  static func values(
+    _ arguments: Arguments, _ rules: ErrorStream.Rules, width: Int
+  ) throws(StackLensError) -> [Value] {
+    let x = try arguments.reals("x", [nil, width])
+    let (count, longest) = (x.shape[0], rules.longestWindow)
+    let stream = try arguments.stream(rules)
+    guard stream.order.count == count else {
+      throw .shapeMismatch("'timestamp_ms' has \(stream.order.count) rows, 'x' \(count)")
+    }
+    let sources = try arguments.column("source", count)
+    let classes = try arguments.integers("category", [count], in: 0..<1 << 16, missing: -100)
+      .integers()
+    let windows = stream.windows(sources: stream.order.map { sources[$0] }, rules)
+    let steps = try Tensor(zeros: .float32, Shape([count, longest, width]))
+    let next = try Tensor(zeros: .float32, Shape([count, width]))
+    let from = x.base.assumingMemoryBound(to: Float.self)
+    let to = steps.base.assumingMemoryBound(to: Float.self)
+    let behind = next.base.assumingMemoryBound(to: Float.self)
+    var (labels, times, cascades): ([Int64], [Float], [Float]) = ([], [], [])
+    for (place, window) in windows.enumerated() {
+      for (step, error) in (window.first...window.last).enumerated() {
+        (to + (place * longest + step) * width).update(
+          from: from + stream.order[error] * width, count: width)
+      }
+      labels.append(window.next.map { Int64(classes[stream.order[$0]]) } ?? -100)
+      times.append(
+        window.next.map { Float(stream.seconds[$0] - stream.seconds[window.last]) } ?? 0)
+      cascades.append(window.isBeforeCascade ? 1 : 0)
+      if let follower = window.next {
+        (behind + place * width).update(from: from + stream.order[follower] * width, count: width)
+      }
+    }
+    let lengths = windows.map { Int64($0.last - $0.first + 1) }
+    let errors = stream.order.map(Int64.init)
+    return [
+      .tensor(steps), .tensor(try Tensor(lengths)), .tensor(try Tensor(labels)), .tensor(next),
+      .tensor(try Tensor(times)), .tensor(try Tensor(cascades)), .tensor(try Tensor(errors)),
+    ]
+  }
+}
+
+extension ErrorStream.Rules {
+  init(_ options: OptionValues) throws(StackLensError) {
+    longestWindow = try options.integer("longest")
+    gap = try options.number("gap")
+    horizon = try options.number("horizon")
+    cascadeErrors = try options.integer("cascade_errors")
+    cascadeSources = try options.integer("cascade_sources")
+    cascadeGap = try options.number("cascade_gap")
   }
 }
 

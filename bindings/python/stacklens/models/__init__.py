@@ -15,10 +15,10 @@ from __future__ import annotations
 from ._estimator import Estimator, load
 from .anomalies import AnomalyVAE
 from .decisions import ResolutionDQN
-from .sequences import ErrorFlowLSTM, Forecast
+from .sequences import ErrorFlowLSTM, ErrorWindows, Forecast
 from .texts import TicketClassifier, TicketLabels
 
 __all__ = [
-    "AnomalyVAE", "ErrorFlowLSTM", "Estimator", "Forecast", "ResolutionDQN", "TicketClassifier",
+    "AnomalyVAE", "ErrorFlowLSTM", "ErrorWindows", "Estimator", "Forecast", "ResolutionDQN", "TicketClassifier",
     "TicketLabels", "load",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Optional
 
@@ -11,7 +12,7 @@ from .._watch import Callback
 from ..history import History
 from ._estimator import Estimator, integers, reals
 
-__all__ = ["ErrorFlowLSTM", "Forecast"]
+__all__ = ["ErrorFlowLSTM", "ErrorWindows", "Forecast"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,33 @@ class Forecast:
     hidden_states: np.ndarray
     hn: np.ndarray
     cn: np.ndarray
+
+
+@dataclass(frozen=True)
+class ErrorWindows:
+    """The window that ends at each error of a stream, by time, and what followed it.
+
+    Attributes
+    ----------
+    x : array [errors, longest, width]
+        Oldest first, padded behind.
+    lengths, next_class, next_x, time_to_next, cascade
+        As `ErrorFlowLSTM.fit` takes them.
+    error : array [errors]
+        Which error each window ends at.
+    """
+
+    x: np.ndarray
+    lengths: np.ndarray
+    next_class: np.ndarray
+    next_x: np.ndarray
+    time_to_next: np.ndarray
+    cascade: np.ndarray
+    error: np.ndarray
+
+    def rows(self, rows: Any) -> dict[str, np.ndarray]:
+        """Some windows, as ``fit(**windows.rows(...))`` takes them."""
+        return {name: array[rows] for name, array in vars(self).items() if name != "error"}
 
 
 class ErrorFlowLSTM(Estimator):
@@ -137,6 +165,116 @@ class ErrorFlowLSTM(Estimator):
         """What follows each window."""
         arrays = {"x": reals(x), "lengths": None if lengths is None else integers(lengths)}
         return Forecast(*self._call("predict", arrays, 8))
+
+    def states(
+        self,
+        embedding: Any,
+        timestamp_ms: Any,
+        *,
+        error_id: Any = None,
+        text: Any = None,
+        source: Any = None,
+        severity: Any = None,
+        category: Any = None,
+        confidence: Any = None,
+        isolation: Any = None,
+        conditions: Any = None,
+        own: Any = None,
+        longest: int = 10,
+        gap: float = 1800,
+    ) -> np.ndarray:
+        """Errors as 512 numbers: the vectors of their texts and what is known of the moment.
+
+        What is not given stays zero.
+
+        Parameters
+        ----------
+        embedding : array [errors, 384]
+            Vectors of the texts, of length 1.
+        timestamp_ms : array [errors]
+            Unix time in milliseconds.
+        error_id : array [errors], optional
+            Orders errors of one moment.
+        text : sequence of str, optional
+            Tells which errors repeat: particulars such as numbers do not count.
+        source : sequence of str, optional
+            Services or components.
+        severity, category : array [errors], optional
+            0 to 3 and 0 to 9; -100 where one is not known.
+        confidence, isolation : array [errors], optional
+            Of the classifier, and the isolation forest's score.
+        conditions : array [errors, 6], optional
+            0 to 2 or -100: connections, timeouts, memory, CPU, disk, queue.
+        own : array [errors, 32], optional
+            Numbers of the deployment.
+        longest, gap
+            Errors of a window, and seconds of silence that end one.
+        """
+        arrays = {
+            "embedding": reals(embedding), "timestamp_ms": integers(timestamp_ms),
+            "error_id": _some(error_id, integers), "text": _some(text, _texts),
+            "source": _some(source, _texts), "severity": _some(severity, integers),
+            "category": _some(category, integers), "confidence": _some(confidence, reals),
+            "isolation": _some(isolation, reals), "conditions": _some(conditions, integers),
+            "own": _some(own, reals),
+        }
+        states: np.ndarray = self._call("states", arrays, longest=longest, gap=gap)[0]
+        return states
+
+    def windows(
+        self,
+        x: Any,
+        timestamp_ms: Any,
+        source: Any,
+        category: Any,
+        error_id: Any = None,
+        *,
+        longest: int = 10,
+        gap: float = 1800,
+        horizon: float = 1800,
+        cascade_errors: int = 3,
+        cascade_sources: int = 2,
+        cascade_gap: float = 300,
+    ) -> ErrorWindows:
+        """The window that ends at each error, and what followed it, to learn from.
+
+        Parameters
+        ----------
+        x : array [errors, width]
+        timestamp_ms : array [errors]
+            Unix time in milliseconds.
+        source : sequence of str
+        category : array [errors]
+        error_id : array [errors], optional
+            Orders errors of one moment.
+        longest, gap
+            Errors of a window, the newest, and seconds of silence that end one.
+        horizon : float
+            Seconds in which what follows is looked for.
+        cascade_errors, cascade_sources, cascade_gap
+            A cascade: so many errors of so many sources within the horizon, each no more than so
+            many seconds after the one before.
+        """
+        arrays = {
+            "x": reals(x), "timestamp_ms": integers(timestamp_ms),
+            "error_id": _some(error_id, integers), "source": _texts(source),
+            "category": integers(category),
+        }
+        return ErrorWindows(
+            *self._call(
+                "windows", arrays, 7, longest=longest, gap=gap, horizon=horizon,
+                cascade_errors=cascade_errors, cascade_sources=cascade_sources,
+                cascade_gap=cascade_gap,
+            )
+        )
+
+
+def _some(value: Any, convert: Callable[[Any], np.ndarray]) -> Optional[np.ndarray]:
+    return None if value is None else convert(value)
+
+
+def _texts(values: Any) -> np.ndarray:
+    return np.asarray(values, dtype=object)
 
 
 def _arrays(
