@@ -24,6 +24,8 @@ public final class Network {
   private var scopes: [String] = []
   /// Places of initialisers by name, as far as they were looked at.
   private var places: [String: Int] = [:]
+  /// Elements of the parameters so far.
+  private var elementCount = 0
   /// The types of the values, as far as the graph was looked at.
   var known: GrowingTypes
 
@@ -81,8 +83,21 @@ public final class Network {
       return graph.existing(name)
     }
     do throws(StackLensError) {
+      try count(shape)
       return graph.constant(name, try start.tensor(shape, seed: seed, name: name))
     } catch { throw error.within("parameter '\(name)'") }
+  }
+
+  /// Training holds a network about four times: parameters, gradients, and two numbers of the optimiser
+  /// for each.
+  private func count(_ shape: Shape) throws(StackLensError) {
+    let most = usableMemoryByteCount / 4 / MemoryLayout<Float>.size
+    let (sum, overflow) = elementCount.addingReportingOverflow(shape.count)
+    guard !overflow, sum <= most else {
+      throw .limitExceeded(
+        "with \(shape) the network has over \(most) numbers, which take a quarter of the memory")
+    }
+    elementCount = sum
   }
 
   /// A tensor that belongs to the computation and is no parameter: a Constant node in files.

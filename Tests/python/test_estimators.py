@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -219,3 +220,34 @@ def test_padding_changes_nothing() -> None:
     for wrong in (0, 6):
         with pytest.raises(stacklens.InvalidArgumentError, match="lengths"):
             model.predict(rows["x"], np.full(4, wrong))
+
+
+def test_files_that_lie_are_refused(tmp_path: pathlib.Path) -> None:
+    """Every byte of a small file's header changed, and headers that promise what is not there."""
+    model = models.AnomalyVAE(2, (2,), 1)
+    model.fit(normal(20, 2), epochs=1)
+    path = tmp_path / "model"
+    model.save(path)
+    data = path.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header, rest = data[8 : 8 + length], data[8 + length :]
+    for place in range(length):
+        damaged = bytearray(data)
+        damaged[8 + place] ^= 1 + place % 31
+        path.write_bytes(damaged)
+        with contextlib.suppress(stacklens.StackLensError):
+            models.load(path).score(normal(1, 2))  # a changed threshold may well be read
+
+    def refused(old: bytes, new: bytes, match: str) -> None:
+        assert old in header
+        changed = header.replace(old, new)
+        path.write_bytes(len(changed).to_bytes(8, "little") + changed + rest)
+        with pytest.raises(stacklens.FormatError, match=match):
+            models.load(path)
+
+    refused(b"stacklens-model-1", b"stacklens-model-9", "stacklens-model-9")
+    refused(b"anomaly_vae", b"anomaly_val", "anomaly_val")
+    refused(b'"mu.bias"', b'"mu.bios"', "mu.bios")
+    refused(b'\\"width\\":2', b'\\"width\\":3', "expected float32")
+    refused(b'\\"width\\":2', b'\\"width\\":1048576', "expected float32")
+    refused(b'\\"latent\\":1', b'\\"latent\\":true', "latent")
