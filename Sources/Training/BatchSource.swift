@@ -13,6 +13,16 @@ public protocol BatchSource: Sendable {
   /// The batch at a place of an epoch; nil behind the last one. May be called from another thread
   /// than the one that trains, never by two at once.
   func batch(_ index: Int, ofEpoch epoch: Int) throws(StackLensError) -> Batch?
+
+  /// What a batch counts in the means of an epoch: the extent of axis 0 of its first array that has
+  /// one, unless the source knows better.
+  func exampleCount(of batch: Batch) -> Int
+}
+
+extension BatchSource {
+  public func exampleCount(of batch: Batch) -> Int {
+    batch.sorted { $0.key < $1.key }.compactMap { $0.value.shape.dims.first }.first ?? 1
+  }
 }
 
 /// Batches that a caller's function makes.

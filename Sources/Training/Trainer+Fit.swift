@@ -88,7 +88,7 @@ private struct Fit {
         trainer.progress.batch += 1
         continue
       }
-      let rows = batch.rowCount
+      let rows = data.exampleCount(of: batch)
       trainer.progress.batch += 1
       trainer.progress.lossSum += report.loss * Double(rows)
       trainer.progress.normSum += report.gradientNorm * Double(rows)

@@ -349,7 +349,7 @@ public final class Trainer: @unchecked Sendable {  // every entry goes through `
     while let batch = try data.batch(index, ofEpoch: 0) {
       let program = try evaluationProgram(batch)
       let outputs = try program.run(batch, seed: 0, weights.tensors)
-      let rows = batch.rowCount
+      let rows = data.exampleCount(of: batch)
       loss += Double(try outputs[0].tensor().elements(as: Float.self)[0]) * Double(rows)
       count += rows
       if !options.metrics.isEmpty, outputs.count > 1,
@@ -361,13 +361,6 @@ public final class Trainer: @unchecked Sendable {  // every entry goes through `
     }
     guard count > 0 else { throw .invalidArgument("the data set is empty: 0 rows") }
     return ([("loss", loss / Double(count))] + sums.values, sums.majority)
-  }
-}
-
-extension Batch {
-  /// Examples of the batch: the extent of axis 0 of what has one.
-  var rowCount: Int {
-    sorted { $0.key < $1.key }.compactMap { $0.value.shape.dims.first }.first ?? 1
   }
 }
 
