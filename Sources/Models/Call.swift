@@ -74,6 +74,10 @@ extension [String: Tensor] {
 
   /// Outputs of a network in the order of a method's.
   func answers(_ names: String...) throws(StackLensError) -> [Tensors.Value] {
+    try answers(names)
+  }
+
+  func answers(_ names: [String]) throws(StackLensError) -> [Tensors.Value] {
     var values: [Tensors.Value] = []
     for name in names {
       values.append(.tensor(try tensor(name)))

@@ -15,10 +15,20 @@ from __future__ import annotations
 from ._estimator import Estimator, load
 from .anomalies import AnomalyVAE
 from .decisions import ResolutionDQN
+from .graphs import SystemEstimate, SystemGraphGNN
 from .sequences import ErrorFlowLSTM, ErrorWindows, Forecast
 from .texts import TicketClassifier, TicketLabels
 
 __all__ = [
-    "AnomalyVAE", "ErrorFlowLSTM", "ErrorWindows", "Estimator", "Forecast", "ResolutionDQN", "TicketClassifier",
-    "TicketLabels", "load",
+    "AnomalyVAE",
+    "ErrorFlowLSTM",
+    "ErrorWindows",
+    "Estimator",
+    "Forecast",
+    "ResolutionDQN",
+    "SystemEstimate",
+    "SystemGraphGNN",
+    "TicketClassifier",
+    "TicketLabels",
+    "load",
 ]
