@@ -101,6 +101,18 @@ def fit_gnn(model: Any) -> stacklens.History:
     )
 
 
+def sequence_rows(rows: int) -> dict[str, np.ndarray]:
+    random = np.random.default_rng(rows)
+    source = random.integers(4, 9, (rows, 4))
+    source[np.arange(4) >= random.integers(1, 5, (rows, 1))] = 0
+    return {"source": source}
+
+
+def fit_sequences(model: Any) -> stacklens.History:
+    source = sequence_rows(60)["source"]
+    return model.fit(source, source[:, ::-1] * (source[:, -1:] > 0), epochs=2)
+
+
 CASES: dict[str, Case] = {
     "anomaly_vae": Case(
         lambda **options: models.AnomalyVAE(12, (16, 8), 4, **options),
@@ -120,6 +132,12 @@ CASES: dict[str, Case] = {
         fit_dqn, dqn_rows,
         lambda model, rows: list(model.suggest(rows["state"]))[::-1],
         (models.ResolutionDQN, 165_514),
+    ),
+    "seq2seq": Case(
+        lambda **options: models.Seq2Seq(9, 9, width=6, hidden=8, **options),
+        fit_sequences, sequence_rows,
+        lambda model, rows: [model.translate(rows["source"], beam=2).log_probability],
+        (lambda: models.Seq2Seq(30, 30), 341_662),
     ),
     "ticket_classifier": Case(
         lambda **options: models.TicketClassifier(

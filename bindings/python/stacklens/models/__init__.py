@@ -18,6 +18,7 @@ from .decisions import ResolutionDQN
 from .graphs import SystemEstimate, SystemGraphGNN
 from .sequences import ErrorFlowLSTM, ErrorWindows, Forecast
 from .texts import TicketClassifier, TicketLabels
+from .translation import Seq2Seq, Translation
 
 __all__ = [
     "AnomalyVAE",
@@ -26,9 +27,11 @@ __all__ = [
     "Estimator",
     "Forecast",
     "ResolutionDQN",
+    "Seq2Seq",
     "SystemEstimate",
     "SystemGraphGNN",
     "TicketClassifier",
     "TicketLabels",
+    "Translation",
     "load",
 ]
