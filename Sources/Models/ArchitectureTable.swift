@@ -4,7 +4,8 @@ import Base
 public enum ArchitectureTable {
   public static let all: [ArchitectureDefinition] = [
     AnomalyVAE.definition, ErrorFlowLSTM.definition, ResolutionDQN.definition,
-    Seq2Seq.definition, SystemGraphGNN.definition, TicketClassifier.definition,
+    SentimentClassifier.definition, Seq2Seq.definition, SystemGraphGNN.definition,
+    TicketClassifier.definition,
   ]
 
   /// - Throws: `.invalidArgument` naming the kinds there are.

@@ -101,6 +101,10 @@ def fit_gnn(model: Any) -> stacklens.History:
     )
 
 
+def text_rows(rows: int) -> dict[str, np.ndarray]:
+    return {"text_ids": ticket_rows(rows)["description_ids"]}
+
+
 def sequence_rows(rows: int) -> dict[str, np.ndarray]:
     random = np.random.default_rng(rows)
     source = random.integers(4, 9, (rows, 4))
@@ -132,6 +136,15 @@ CASES: dict[str, Case] = {
         fit_dqn, dqn_rows,
         lambda model, rows: list(model.suggest(rows["state"]))[::-1],
         (models.ResolutionDQN, 165_514),
+    ),
+    "sentiment_classifier": Case(
+        lambda **options: models.SentimentClassifier(
+            vocabulary=30, length=9, width=6, hidden=8, biases=1, **options
+        ),
+        lambda model: model.fit(text_rows(60)["text_ids"], np.arange(60) % 2, epochs=2),
+        text_rows,
+        lambda model, rows: list(model.predict(rows["text_ids"])),
+        (models.SentimentClassifier, 345_153),
     ),
     "seq2seq": Case(
         lambda **options: models.Seq2Seq(9, 9, width=6, hidden=8, **options),

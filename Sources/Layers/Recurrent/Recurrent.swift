@@ -46,6 +46,9 @@ public struct RecurrentSettings: Sendable {
   public var layerCount = 1
   public var isBidirectional = false
   public var hasBias = true
+  /// Whether the product with the state has a bias of its own beside that of the input's; a gate has
+  /// one bias otherwise.
+  public var hasRecurrentBias = true
   /// Whether x is [batch, steps, features] and not [steps, batch, features].
   public var isBatchFirst = true
   /// Between layers.
@@ -127,9 +130,7 @@ extension Network {
     let w = try parameter("W_l\(layer)", [directions, gates * hidden, width], starts.w)
     var r = try parameter("R_l\(layer)", [directions, gates * hidden, hidden], starts.r)
     r = try dropout(r, settings.recurrentDropout)
-    let b =
-      settings.hasBias
-      ? try parameter("B_l\(layer)", [directions, 2 * gates * hidden], starts.b) : nil
+    let b = try biases(layer, starts.b, settings)
     var attributes: [String: Attribute] = [
       "hidden_size": .int(Int64(hidden)),
       "direction": .string(settings.isBidirectional ? "bidirectional" : "forward"),
@@ -145,6 +146,20 @@ extension Network {
     while let last = inputs.last, last == nil { inputs.removeLast() }
     return graph.add(
       settings.cell.operatorName, inputs, attributes, outputs: settings.cell == .lstm ? 3 : 2)
+  }
+
+  /// Biases as the operators take them: those of the input, then those of the state.
+  private func biases(
+    _ layer: Int, _ start: WeightInitializer, _ settings: RecurrentSettings
+  ) throws(StackLensError) -> Edge? {
+    guard settings.hasBias else { return nil }
+    let width = settings.cell.gateCount * settings.hiddenSize
+    let name = "B_l\(layer)"
+    if settings.hasRecurrentBias {
+      return try parameter(name, [settings.directions, 2 * width], start)
+    }
+    let zeros = constant(try Tensor(zeros: .float32, Shape([settings.directions, width])))
+    return joined([try parameter(name, [settings.directions, width], start), zeros], axis: 1)
   }
 
   /// [steps, directions, batch, hidden] with the directions side by side in the last axis.
@@ -178,7 +193,8 @@ extension RecurrentSettings {
     let uniform = WeightInitializer.bias(fan: hiddenSize)
     guard initialization == .orthogonal else { return (uniform, uniform, uniform) }
     // Of the biases the input's come first, then the recurrent ones.
-    var biases = [WeightInitializer](repeating: .zeros, count: 2 * cell.gateCount)
+    var biases = [WeightInitializer](
+      repeating: .zeros, count: (hasRecurrentBias ? 2 : 1) * cell.gateCount)
     if cell == .lstm { biases[2] = .ones }
     return (
       .blocks([.xavierUniform(gain: 1)], shape: [hiddenSize, width]),

@@ -17,7 +17,7 @@ from .anomalies import AnomalyVAE
 from .decisions import ResolutionDQN
 from .graphs import SystemEstimate, SystemGraphGNN
 from .sequences import ErrorFlowLSTM, ErrorWindows, Forecast
-from .texts import TicketClassifier, TicketLabels
+from .texts import SentimentClassifier, TicketClassifier, TicketLabels
 from .translation import Seq2Seq, Translation
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "Estimator",
     "Forecast",
     "ResolutionDQN",
+    "SentimentClassifier",
     "Seq2Seq",
     "SystemEstimate",
     "SystemGraphGNN",

@@ -12,7 +12,7 @@ from .._watch import Callback
 from ..history import History
 from ._estimator import Estimator, integers
 
-__all__ = ["TicketClassifier", "TicketLabels"]
+__all__ = ["SentimentClassifier", "TicketClassifier", "TicketLabels"]
 
 #: Texts, or the ids of their words [rows, steps].
 Texts = Union[Sequence[str], np.ndarray]
@@ -147,6 +147,93 @@ class TicketClassifier(Estimator):
         """The ids of the words of texts: [rows, length]."""
         found: np.ndarray = self._call("ids", {"texts": strings(texts)})[0]
         return found
+
+
+class SentimentClassifier(Estimator):
+    """Tells whether a short text is of a kind, by what a recurrent layer holds after its last word.
+
+    Parameters
+    ----------
+    vocabulary : int
+        Ids of words, those of padding (0) and of unknown words (1) among them.
+    length : int
+        Words of a text; what is longer is cut.
+    width : int
+        Of word vectors.
+    hidden : int
+        Of states.
+    cell : {"lstm", "gru", "rnn"}
+    biases : int
+        Of each gate: 1, or 2 where the product with the state has one of its own.
+    seed, threads : int
+
+    Examples
+    --------
+    >>> models.SentimentClassifier(biases=1).parameter_count
+    344897
+    """
+
+    kind = "sentiment_classifier"
+
+    def __init__(
+        self,
+        *,
+        vocabulary: int = 10_000,
+        length: int = 50,
+        width: int = 32,
+        hidden: int = 64,
+        cell: str = "lstm",
+        biases: int = 2,
+        seed: int = 42,
+        threads: int = 0,
+    ) -> None:
+        super().__init__(
+            vocabulary=vocabulary, length=length, width=width, hidden=hidden, cell=cell,
+            biases=biases, seed=seed, threads=threads,
+        )
+
+    def fit(
+        self,
+        text: Texts,
+        labels: Any,
+        validation: Optional[dict[str, Any]] = None,
+        *,
+        epochs: int = 20,
+        batch_size: int = 32,
+        learning_rate: float = 1e-3,
+        patience: int = 5,
+        validation_share: float = 0.1,
+        callback: Optional[Callback] = None,
+        progress: Optional[bool] = None,
+    ) -> History:
+        """Learns the vocabulary and what words say.
+
+        Parameters
+        ----------
+        text : list of str or array [rows, steps]
+            Texts, or ids of words.
+        labels : array [rows]
+            1 or 0, -100 where it is not known.
+        validation : dict, optional
+            The same by name, to judge by; a share of the rows unless given.
+        epochs, batch_size, learning_rate, patience, validation_share, callback, progress
+        """
+        arrays = {**_texts(text=text), "labels": integers(labels)}
+        held = dict(validation or {})
+        if "labels" in held:
+            arrays["validation_labels"] = integers(held.pop("labels"))
+        for name, column in _texts(**held).items():
+            arrays["validation_" + name] = column
+        options = {
+            "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate,
+            "patience": patience, "validation_share": validation_share,
+        }
+        return self._fit(arrays, options, callback, progress)
+
+    def predict(self, text: Texts) -> tuple[np.ndarray, np.ndarray]:
+        """Probabilities, and whether each is 0.5 at least."""
+        probabilities, labels = self._call("classify", _texts(text=text), 2)
+        return probabilities, labels
 
 
 def strings(texts: Sequence[str]) -> np.ndarray:
