@@ -3,9 +3,9 @@ import Base
 /// Every kind of model by name.
 public enum ArchitectureTable {
   public static let all: [ArchitectureDefinition] = [
-    AnomalyVAE.definition, ErrorFlowLSTM.definition, ResolutionDQN.definition,
-    SentimentClassifier.definition, Seq2Seq.definition, SystemGraphGNN.definition,
-    TicketClassifier.definition,
+    AnomalyVAE.definition, ErrorFlowLSTM.definition, LogKeyLSTM.definition,
+    ResolutionDQN.definition, SentimentClassifier.definition, Seq2Seq.definition,
+    SystemGraphGNN.definition, TicketClassifier.definition,
   ]
 
   /// - Throws: `.invalidArgument` naming the kinds there are.

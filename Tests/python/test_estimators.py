@@ -117,6 +117,19 @@ def fit_sequences(model: Any) -> stacklens.History:
     return model.fit(source, source[:, ::-1] * (source[:, -1:] > 0), epochs=2)
 
 
+def key_rows(rows: int) -> dict[str, np.ndarray]:
+    random = np.random.default_rng(rows)
+    return {
+        "keys": random.integers(0, 7, (rows, 3)),
+        "counts": random.integers(0, 9, (rows, 6)).astype(np.float32),
+    }
+
+
+def fit_keys(model: Any) -> stacklens.History:
+    keys = np.random.default_rng(1).integers(1, 7, (40, 9))
+    return model.fit(keys, np.arange(40) % 10, epochs=2)
+
+
 CASES: dict[str, Case] = {
     "anomaly_vae": Case(
         lambda **options: models.AnomalyVAE(12, (16, 8), 4, **options),
@@ -130,6 +143,13 @@ CASES: dict[str, Case] = {
         fit_flow, flow_rows,
         lambda model, rows: list(vars(model.predict(**rows)).values())[:6],
         (models.ErrorFlowLSTM, 5_257_475 + 257 * 10),
+    ),
+    "log_key_lstm": Case(
+        lambda **options: models.LogKeyLSTM(6, 3, 5, 8, 1, counts=True, end=True, **options),
+        fit_keys, key_rows,
+        lambda model, rows: [model.predict(**rows)],
+        # Vectors, two layers of four gates with two biases each, and the head.
+        (models.LogKeyLSTM, 29 * 64 + 2 * 4 * 64 * (64 + 64 + 2) + 65 * 28),
     ),
     "resolution_dqn": Case(
         lambda **options: models.ResolutionDQN(6, 3, (16, 8), **options),

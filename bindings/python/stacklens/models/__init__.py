@@ -16,16 +16,19 @@ from ._estimator import Estimator, load
 from .anomalies import AnomalyVAE
 from .decisions import ResolutionDQN
 from .graphs import SystemEstimate, SystemGraphGNN
+from .log_keys import Detection, LogKeyLSTM
 from .sequences import ErrorFlowLSTM, ErrorWindows, Forecast
 from .texts import SentimentClassifier, TicketClassifier, TicketLabels
 from .translation import Seq2Seq, Translation
 
 __all__ = [
     "AnomalyVAE",
+    "Detection",
     "ErrorFlowLSTM",
     "ErrorWindows",
     "Estimator",
     "Forecast",
+    "LogKeyLSTM",
     "ResolutionDQN",
     "SentimentClassifier",
     "Seq2Seq",
