@@ -87,12 +87,14 @@ struct AnomalyVAE: Architecture {
     return [NamedNetwork(try whole.model()), NamedNetwork("decoder", try back.model())]
   }
 
-  /// Rows that are standardised already: reconstruction from a sample of the code.
+  /// Rows that are standardised already: reconstruction from a sample of the code where the factor
+  /// of the noise is 1, from its mean where it is 0.
   private func training(seed: UInt64) throws(StackLensError) -> Model {
     let network = Network("anomaly_vae_training", seed: seed)
     let x = network.input("x", .float32, [.named("batch"), .fixed(width)])
     let (mean, logarithm) = try encoder(network, x)
-    let noise = network.graph.add("RandomNormalLike", [mean])
+    let factor = network.input("noise", .float32, [])
+    let noise = network.graph.add("RandomNormalLike", [mean]) * factor
     let half = try network.graph.scalar("half", 0.5)
     let z = mean + network.graph.add("Exp", [logarithm * half]) * noise
     network.output(try decoder(network, z), "recon_x")
@@ -146,10 +148,10 @@ struct AnomalyVAE: Architecture {
           ])),
         "optimizer": .string("adam"),
       ],
-      on: Warmed(source: fitting.batches(["x": statistics.standardised(x)]), epochs: warmUp),
-      validation: Warmed(
+      on: Rows(source: fitting.batches(["x": statistics.standardised(x)]), warmUp: warmUp),
+      validation: Rows(
         source: fitting.batches(["x": statistics.standardised(held)], isShuffled: false),
-        epochs: 0))
+        warmUp: nil))
     let scores = try score(held, fitting)
     fitting.knowledge.facts["threshold"] = .number(
       quantile(scores, try fitting.options.number("quantile")))
@@ -180,16 +182,21 @@ struct AnomalyVAE: Architecture {
     }
   }
 
-  /// Batches with the weight of the divergence, which rises from 0 to 1 over the first epochs.
-  private struct Warmed: BatchSource {
+  /// Batches with the weight of the divergence, which rises from 0 to 1 over the first epochs, and
+  /// the factor of the noise. What is judged by has the whole weight and no noise, so that the best
+  /// epoch is best by more than chance.
+  private struct Rows: BatchSource {
     let source: ArraySource
-    let epochs: Int
+    /// nil: to judge by.
+    let warmUp: Int?
     var batchCount: Int? { source.batchCount }
 
     func batch(_ index: Int, ofEpoch epoch: Int) throws(StackLensError) -> Batch? {
       guard var batch = try source.batch(index, ofEpoch: epoch) else { return nil }
-      let beta = epochs > 0 ? min(1, Float(epoch) / Float(epochs)) : 1
-      batch["beta"] = try Tensor(scalar: beta)
+      let epochs = warmUp ?? 0
+      batch["beta"] = try Tensor(
+        scalar: epochs > 0 ? min(1, Float(epoch) / Float(epochs)) : Float(1))
+      batch["noise"] = try Tensor(scalar: warmUp == nil ? Float(0) : 1)
       return batch
     }
   }
