@@ -171,6 +171,6 @@ def run(options: Options) -> Result:
 
 
 RECIPE = Recipe(
-    "cora", "the field of papers from words and citations: GCN, and APPNP from the same layers", 8,
+    "cora", "the field of papers from words and citations: GCN, and APPNP from the same layers", 12,
     run,
 )
