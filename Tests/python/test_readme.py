@@ -105,9 +105,10 @@ def test_training_programs(folder: Path):
 def test_models_program(tmp_path: Path):
     (program,) = python_blocks(README[README.index("## Models") :])
     expected = re.findall(r"print\(.*\)  # (.*)", program)
+    paths = [str(ROOT / "bindings" / "python"), os.environ.get("PYTHONPATH", "")]
     result = subprocess.run(
         [sys.executable, "-c", "import numpy\n" + program], cwd=tmp_path, text=True,
-        capture_output=True,
+        capture_output=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines() == expected == ["[False  True]"]

@@ -13,6 +13,16 @@ import pytest
 from stacklens import recipes
 
 DATA = pathlib.Path(os.environ.get("STACKLENS_DATA", "../shared")) / "data"
+BINDINGS = str(pathlib.Path(__file__).resolve().parents[2] / "bindings" / "python")
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command as users type it."""
+    paths = os.pathsep.join(filter(None, [BINDINGS, os.environ.get("PYTHONPATH", "")]))
+    return subprocess.run(
+        [sys.executable, "-m", "stacklens.recipes", *arguments], capture_output=True, text=True,
+        timeout=300, check=False, env={**os.environ, "PYTHONPATH": paths},
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("name", recipes.names())
@@ -26,11 +36,7 @@ def test_short_form(name: str, tmp_path: pathlib.Path) -> None:
         pytest.skip("no data sets")
     results = tmp_path / "results.json"
     results.write_text('{"another": 1}')
-    command = [sys.executable, "-m", "stacklens.recipes", name, "--quick", "--data", str(DATA)]
-    found = subprocess.run(
-        [*command, "--results", str(results)], capture_output=True, text=True, timeout=300,
-        check=False,
-    )
+    found = run(name, "--quick", "--data", str(DATA), "--results", str(results))
     assert found.returncode == 0, found.stderr
     kept = json.loads(results.read_text())
     assert kept["another"] == 1 and kept[name]["table"] and kept[name]["claims"] == []
@@ -39,8 +45,8 @@ def test_short_form(name: str, tmp_path: pathlib.Path) -> None:
 
 
 def test_the_list_and_unknown_names() -> None:
-    command = [sys.executable, "-m", "stacklens.recipes"]
-    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert all(f"{name} " in listed for name in recipes.names())
-    wrong = subprocess.run([*command, "cartpol"], capture_output=True, text=True, check=False)
+    listed = run()
+    assert listed.returncode == 0
+    assert all(f"{name} " in listed.stdout for name in recipes.names())
+    wrong = run("cartpol")
     assert wrong.returncode == 2 and "cartpole" in wrong.stderr
