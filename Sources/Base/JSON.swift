@@ -117,6 +117,11 @@ package struct JSONObject: Sendable, Equatable {
     self.members = members
   }
 
+  /// Members in the order of their names.
+  package init(sorting members: [String: JSON]) {
+    self.init(members.sorted { $0.key < $1.key }.map { Member(key: $0.key, value: $0.value) })
+  }
+
   package var count: Int { members.count }
 
   package subscript(_ key: String) -> JSON? {

@@ -20,14 +20,25 @@ func batch(
   _ names: UnsafePointer<UnsafePointer<CChar>?>?, _ values: UnsafePointer<OpaquePointer?>?,
   _ count: Int
 ) throws(StackLensError) -> Batch {
+  try named(names, values, count) { (handle, place) throws(StackLensError) in
+    try tensor(handle, place)
+  }
+}
+
+/// What handles stand for by name, none twice.
+func named<Element>(
+  _ names: UnsafePointer<UnsafePointer<CChar>?>?, _ values: UnsafePointer<OpaquePointer?>?,
+  _ count: Int,
+  _ read: (_ handle: OpaquePointer?, _ place: String) throws(StackLensError) -> Element
+) throws(StackLensError) -> [String: Element] {
   let handles = try array(values, count, "values")
-  var batch: Batch = [:]
+  var found: [String: Element] = [:]
   for (index, pointer) in try array(names, count, "names").enumerated() {
     let name = try text(pointer, "names[\(index)]")
-    guard batch[name] == nil else { throw .invalidArgument("'\(name)' is given twice") }
-    batch[name] = try tensor(handles[index], "values[\(index)]")
+    guard found[name] == nil else { throw .invalidArgument("'\(name)' is given twice") }
+    found[name] = try read(handles[index], "values[\(index)]")
   }
-  return batch
+  return found
 }
 
 @_cdecl("sl_dataset_create") @implementation

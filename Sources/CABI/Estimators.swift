@@ -13,14 +13,9 @@ private func inputs(
   _ names: UnsafePointer<UnsafePointer<CChar>?>?, _ values: UnsafePointer<OpaquePointer?>?,
   _ count: Int
 ) throws(StackLensError) -> [String: Value] {
-  let handles = try array(values, count, "values")
-  var inputs: [String: Value] = [:]
-  for (index, pointer) in try array(names, count, "names").enumerated() {
-    let name = try text(pointer, "names[\(index)]")
-    guard inputs[name] == nil else { throw .invalidArgument("'\(name)' is given twice") }
-    inputs[name] = try value(handles[index], "values[\(index)]")
+  try named(names, values, count) { (handle, place) throws(StackLensError) in
+    try value(handle, place)
   }
-  return inputs
 }
 
 @_cdecl("sl_estimator_kind_count") @implementation

@@ -175,16 +175,16 @@ extension Network {
   }
 
   /// A float32 number.
-  func scalar(_ value: Float) throws(StackLensError) -> Edge {
+  package func scalar(_ value: Float) throws(StackLensError) -> Edge {
     constant(try Tensor(scalar: value))
   }
 
   /// A list of integers: a shape, axes, indices.
-  func ints(_ values: [Int]) throws(StackLensError) -> Edge {
+  package func ints(_ values: [Int]) throws(StackLensError) -> Edge {
     try graph.ints("ints", values.map { Int64($0) })
   }
 
-  func clip(_ x: Edge, _ low: Double, _ high: Double) throws(StackLensError) -> Edge {
+  package func clip(_ x: Edge, _ low: Double, _ high: Double) throws(StackLensError) -> Edge {
     graph.add("Clip", [x, try scalar(Float(low)), try scalar(Float(high))])
   }
 }

@@ -13,9 +13,6 @@ public struct OptionSpec: Sendable {
     case initializer
     /// An object that says how wide each head is, by name.
     case heads
-    case text
-    /// A list of texts, at most so many.
-    case texts(Int)
   }
 
   public let name: String
@@ -120,8 +117,6 @@ extension OptionSpec.Kind {
     case .choice(let words): return "one of " + words.map { "\"\($0)\"" }.joined(separator: ", ")
     case .initializer: return "the name of an initialiser or an object with its name and options"
     case .heads: return "an object with the width of each head"
-    case .text: return "a text"
-    case .texts(let count): return "a list of at most \(count) texts"
     }
   }
 
@@ -137,10 +132,6 @@ extension OptionSpec.Kind {
       guard let list = value.arrayValue, !list.isEmpty, list.count <= 64 else { return false }
       return list.allSatisfy { $0.integerValue.map { range.contains(Int($0)) } ?? false }
     case .choice(let words): return value.stringValue.map { words.contains($0) } ?? false
-    case .text: return value.stringValue != nil
-    case .texts(let count):
-      guard let list = value.arrayValue, list.count <= count else { return false }
-      return list.allSatisfy { $0.stringValue != nil }
     case .initializer: return value.stringValue != nil || value.objectValue != nil
     case .heads:
       guard let members = value.objectValue?.members, !members.isEmpty else { return false }

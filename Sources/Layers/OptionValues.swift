@@ -92,12 +92,6 @@ public struct OptionValues: Sendable {
   /// The word that was given in place of numbers.
   package func word(_ name: String) -> String? { values[name]?.stringValue }
 
-  /// A list of texts, nil when none was given.
-  package func texts(_ name: String) throws(StackLensError) -> [String]? {
-    guard has(name) else { return nil }
-    return try value(name, \.arrayValue).compactMap(\.stringValue)
-  }
-
   /// The initialiser that was given; nil leaves it to the layer.
   func initializer(_ name: String) throws(StackLensError) -> WeightInitializer? {
     guard let value = values[name], !value.isNull else { return nil }

@@ -16,13 +16,6 @@ protocol Architecture: Sendable {
   /// data and never trained.
   func networks(seed: UInt64) throws(StackLensError) -> [NamedNetwork]
 
-  /// Options that make the same model without the files that this one was made from; nil: those that
-  /// were given.
-  var resolved: JSON? { get }
-
-  /// Numbers that the model starts with in place of those of the seed, by name.
-  func beginnings() throws(StackLensError) -> [String: Tensor]
-
   /// Learns from the data of `fitting` and tells it what was learned.
   func fit(_ fitting: Fitting) throws(StackLensError)
 
@@ -36,10 +29,6 @@ protocol Architecture: Sendable {
 }
 
 extension Architecture {
-  var resolved: JSON? { nil }
-
-  func beginnings() throws(StackLensError) -> [String: Tensor] { [:] }
-
   func live(
     _ knowledge: Knowledge, seed: UInt64, threads: Int
   ) throws(StackLensError) -> (any LiveLearner)? { nil }
@@ -60,6 +49,11 @@ public struct NamedNetwork: Sendable {
   init(_ model: Model) { self.init("", model) }
 
   init(_ name: String, _ model: Model) { (self.name, self.model) = (name, model) }
+}
+
+extension [NamedNetwork] {
+  /// The network of that name; nil where there is none.
+  func named(_ name: String) -> Model? { first { $0.name == name }?.model }
 }
 
 /// A kind of model as the doors see it.

@@ -18,8 +18,7 @@ extension Estimator {
     let tensors = knowledge.tensors.sorted { $0.key < $1.key }.map {
       (name: $0.key, tensor: $0.value)
     }
-    let facts = JSONObject(
-      knowledge.facts.sorted { $0.key < $1.key }.map { .init(key: $0.key, value: $0.value) })
+    let facts = JSONObject(sorting: knowledge.facts)
     func text(_ json: JSON) -> String { String(decoding: json.encoded(), as: UTF8.self) }
     try SafetensorsFile.write(
       tensors,
@@ -98,16 +97,13 @@ extension Estimator {
   /// What the model is and where it stands, for the doors.
   package func described() throws(StackLensError) -> JSON {
     let knowledge = try learned()
-    let facts = knowledge.facts.sorted { $0.key < $1.key }
     return .object(
       JSONObject([
         .init(key: "model", value: .string(definition.name)),
         .init(key: "configuration", value: configuration),
         .init(key: "parameters", value: .integer(Int64(knowledge.parameterCount))),
         .init(key: "is_fitted", value: .bool(knowledge.isFitted)),
-        .init(
-          key: "facts",
-          value: .object(JSONObject(facts.map { .init(key: $0.key, value: $0.value) }))),
+        .init(key: "facts", value: .object(JSONObject(sorting: knowledge.facts))),
       ]))
   }
 }

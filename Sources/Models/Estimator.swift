@@ -10,7 +10,7 @@ import Training
 public final class Estimator: Sendable {
   public let definition: ArchitectureDefinition
   let architecture: any Architecture
-  /// Options that make such a model.
+  /// The options as they were given.
   let configuration: JSON
   let seed: UInt64
   let threadCount: Int
@@ -19,6 +19,8 @@ public final class Estimator: Sendable {
 
   private struct State {
     var knowledge: Knowledge
+    /// As they run, with this knowledge: built once, because their first numbers cost time.
+    var networks: [NamedNetwork]
     /// How often there was other knowledge.
     var version = 0
     /// Compiled networks that hold this knowledge, by name.
@@ -36,10 +38,10 @@ public final class Estimator: Sendable {
       seed = UInt64(try values.integer("seed"))
       threadCount = try values.integer("threads")
       architecture = try definition.make(values)
-      configuration = architecture.resolved ?? options
-      var knowledge = Knowledge(try architecture.networks(seed: seed))
-      for (name, tensor) in try architecture.beginnings() { try knowledge.set(name, tensor) }
-      state = Mutex(State(knowledge: knowledge))
+      configuration = options
+      let networks = try architecture.networks(seed: seed)
+      let running = networks.map { NamedNetwork($0.name, $0.model.withoutDropout()) }
+      state = Mutex(State(knowledge: Knowledge(networks), networks: running))
     } catch { throw error.within(kind) }
   }
 
@@ -50,6 +52,7 @@ public final class Estimator: Sendable {
     try state.withLock { (state) throws(StackLensError) in
       guard let learner = state.learner else { return state }
       if try learner.settle(&state.knowledge) {
+        state.networks = state.knowledge.filled(state.networks)
         state.version += 1
         state.sessions = [:]
       }
@@ -58,7 +61,10 @@ public final class Estimator: Sendable {
   }
 
   func take(_ knowledge: Knowledge) {
-    state.withLock { $0 = State(knowledge: knowledge, version: $0.version + 1) }
+    state.withLock {
+      $0 = State(
+        knowledge: knowledge, networks: knowledge.filled($0.networks), version: $0.version + 1)
+    }
   }
 
   /// What learns between calls.
@@ -77,22 +83,17 @@ public final class Estimator: Sendable {
   /// - Parameter name: "" is the main one.
   /// - Throws: `.invalidArgument` naming the networks there are.
   public func network(_ name: String = "") throws(StackLensError) -> Model {
-    try network(name, learned())
+    try network(name, settled())
   }
 
-  private func network(
-    _ name: String, _ knowledge: Knowledge
-  ) throws(StackLensError) -> Model {
-    let networks = try architecture.networks(seed: seed)
-    guard let found = networks.first(where: { $0.name == name }) else {
+  private func network(_ name: String, _ state: State) throws(StackLensError) -> Model {
+    guard var model = state.networks.named(name) else {
       throw .invalidArgument(
         "\(definition.name) has no network '\(name)'; it has "
-          + networks.map { "'\($0.name)'" }.joined(separator: ", "))
+          + state.networks.map { "'\($0.name)'" }.joined(separator: ", "))
     }
-    var model = knowledge.filled(found.model)
-    model.graph = model.graph.withoutDropout()
     model.metadata.append(KeyValue("stacklens.model", definition.name))
-    for (key, value) in knowledge.facts.sorted(by: { $0.key < $1.key }) {
+    for (key, value) in state.knowledge.facts.sorted(by: { $0.key < $1.key }) {
       model.metadata.append(
         KeyValue("stacklens." + key, String(decoding: value.encoded(), as: UTF8.self)))
     }
@@ -105,7 +106,7 @@ public final class Estimator: Sendable {
     if let known = now.sessions[name] { return known }
     var options = SessionOptions()
     options.threadCount = threadCount
-    let session = try Session(network(name, now.knowledge), options: options)
+    let session = try Session(network(name, now), options: options)
     // Where somebody fitted in between, it does not hold the knowledge of now.
     state.withLock { if $0.version == now.version { $0.sessions[name] = session } }
     return session
@@ -129,8 +130,9 @@ public final class Estimator: Sendable {
     guard isAlone else { throw .invalidArgument("the model is being fitted by another thread") }
     defer { fitting.withLock { $0 = false } }
     do throws(StackLensError) {
+      let now = try settled()
       let fitting = Fitting(
-        estimator: self, try learned(), try Arguments(data, of: definition.fit),
+        estimator: self, now.knowledge, now.networks, try Arguments(data, of: definition.fit),
         try OptionValues(options, definition.fit.options), observe)
       try architecture.fit(fitting)
       fitting.knowledge.isFitted = true

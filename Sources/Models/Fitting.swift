@@ -13,15 +13,16 @@ public final class Fitting {
   let seed: UInt64
   let threadCount: Int
   private let observe: Trainer.Observer
-  /// Of all trainings one after another.
+  private let networks: [NamedNetwork]
   private(set) var history = History()
 
   init(
-    estimator: Estimator, _ knowledge: Knowledge, _ arguments: Arguments, _ options: OptionValues,
-    _ observe: @escaping Trainer.Observer
+    estimator: Estimator, _ knowledge: Knowledge, _ networks: [NamedNetwork],
+    _ arguments: Arguments, _ options: OptionValues, _ observe: @escaping Trainer.Observer
   ) {
     (self.arguments, self.options, self.observe) = (arguments, options, observe)
-    (self.knowledge, seed, threadCount) = (knowledge, estimator.seed, estimator.threadCount)
+    (self.knowledge, self.networks) = (knowledge, networks)
+    (seed, threadCount) = (estimator.seed, estimator.threadCount)
   }
 
   /// Tells of a step of learning that no trainer's `fit` makes; false: it shall end.
@@ -35,13 +36,15 @@ public final class Fitting {
 
   /// Trains a network and takes its parameters over.
   /// - Parameters:
-  ///   - recipe: options of the trainer as JSON members: loss, optimizer, schedule, clip_norm, metrics.
-  ///   - monitor: the figure that says which epoch is best.
+  ///   - recipe: options of the trainer as JSON members: optimizer, schedule, clip_norm, metrics, and
+  ///     the loss where it is not the network's output "loss".
   func train(
     _ network: Model, _ recipe: [String: JSON], on source: any BatchSource,
-    validation: (any BatchSource)? = nil, monitor: String? = nil
+    validation: (any BatchSource)? = nil
   ) throws(StackLensError) {
     var members = recipe
+    members["loss"] =
+      recipe["loss"] ?? .object(JSONObject([.init(key: "output", value: .string("loss"))]))
     members["seed"] = .integer(Int64(seed))
     members["threads"] = .integer(Int64(threadCount))
     members["freeze"] = .array([.string(Knowledge.statistics + "*")])
@@ -49,13 +52,11 @@ public final class Fitting {
       members["learning_rate"] = .number(try options.number("learning_rate"))
     }
     if options.has("precision") { members["precision"] = .string(try options.text("precision")) }
-    let settings = JSONObject(
-      members.sorted { $0.key < $1.key }.map { JSONObject.Member(key: $0.key, value: $0.value) })
-    let trainer = try Trainer(knowledge.filled(network), TrainerOptions(.object(settings)))
+    let settings = JSON.object(JSONObject(sorting: members))
+    let trainer = try Trainer(knowledge.filled(network), TrainerOptions(settings))
     var plan = FitOptions()
     plan.epochs = try options.integer("epochs")
     plan.validation = validation
-    plan.monitor = monitor
     if validation != nil, options.has("patience") {
       plan.patience = try options.integer("patience")
     }
@@ -65,28 +66,42 @@ public final class Fitting {
 
   /// Runs a network with what was learned so far.
   func run(
-    _ network: NamedNetwork, _ inputs: [String: Tensor]
+    _ name: String = "", _ inputs: [String: Tensor]
   ) throws(StackLensError) -> [String: Tensor] {
+    guard let network = networks.named(name) else {
+      throw .internalError("there is no network '\(name)'")
+    }
     var options = SessionOptions()
     options.threadCount = threadCount
-    let session = try Session(knowledge.filled(network.model), options: options)
+    let session = try Session(knowledge.filled(network), options: options)
     return try session.outputs(inputs)
   }
 
   /// Batches of rows in an order that follows from the seed.
   func batches(
-    _ arrays: [String: Tensor], isShuffled: Bool = true, lengthMask: String? = nil
+    _ arrays: [String: Tensor], isShuffled: Bool = true
   ) throws(StackLensError) -> ArraySource {
     var settings = ArraySource.Options()
     settings.batchSize = try options.integer("batch_size")
     settings.isShuffled = isShuffled
     settings.seed = seed
-    settings.lengthMask = lengthMask
     return try ArraySource(arrays, settings)
   }
 
-  /// The rows to learn from and those to judge by: given ones, or a share of all that the option
-  /// "validation_share" names, drawn by the seed.
+  /// What to learn from and what to judge by: what is given for that, else a share of all.
+  func divided<Data: Divisible>(
+    _ all: Data, given: Data?
+  ) throws(StackLensError) -> (training: Data, validation: Data?) {
+    guard all.count > 0 else {
+      throw .invalidArgument("the data set is empty: 0 \(Data.unit)")
+    }
+    if let given { return (all, given) }
+    let (training, validation) = try divided(rows: all.count)
+    return (try all.taking(training), validation.isEmpty ? nil : try all.taking(validation))
+  }
+
+  /// Rows to learn from and rows to judge by: a share of all that the option "validation_share" names,
+  /// drawn by the seed.
   func divided(rows count: Int) throws(StackLensError) -> (training: [Int], validation: [Int]) {
     guard count > 0 else { throw .invalidArgument("the data set is empty: 0 rows") }
     let share = try options.number("validation_share")
@@ -98,12 +113,24 @@ public final class Fitting {
   }
 }
 
+/// Data of which some rows can be taken.
+protocol Divisible {
+  /// What rows are called in messages.
+  static var unit: String { get }
+  var count: Int { get }
+  func taking(_ rows: [Int]) throws(StackLensError) -> Self
+}
+
+extension Divisible {
+  static var unit: String { "rows" }
+}
+
 extension ArchitectureDefinition.Method {
   /// `fit` with the options that all trainings have.
   static func fit(
     _ documentation: String, inputs: [ArchitectureDefinition.Port], epochs: Int,
-    batchSize: Int = 32,
-    learningRate: Double, patience: Int, validationShare: Double = 0.1, options: [OptionSpec] = []
+    batchSize: Int = 32, learningRate: Double, patience: Int, validationShare: Double = 0.1,
+    options: [OptionSpec] = []
   ) -> Self {
     Self(
       "fit", documentation, inputs: inputs, outputs: [],

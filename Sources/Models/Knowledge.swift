@@ -39,6 +39,11 @@ struct Knowledge: Sendable {
     return model
   }
 
+  /// The networks with the numbers from here.
+  func filled(_ networks: [NamedNetwork]) -> [NamedNetwork] {
+    networks.map { NamedNetwork($0.name, filled($0.model)) }
+  }
+
   /// Takes numbers over from a network, those whose names are known here.
   mutating func take(from model: Model) throws(StackLensError) {
     for constant in model.graph.initializers where tensors[constant.name] != nil {

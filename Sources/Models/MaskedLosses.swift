@@ -14,10 +14,10 @@ extension Network {
   func maskedCrossEntropy(_ logits: Edge, _ labels: Edge) throws(StackLensError) -> Edge {
     let known = try isKnown(labels)
     let zero = constant(try Tensor(scalar: Int64(0)))
-    let places = graph.add("Unsqueeze", [graph.add("Max", [labels, zero]), try axes(1)])
+    let places = try unsqueezed(graph.add("Max", [labels, zero]), 1)
     let logs = graph.add("LogSoftmax", [logits], ["axis": .int(-1)])
     let picked = graph.add("GatherElements", [logs, places], ["axis": .int(1)])
-    let losses = graph.add("Neg", [graph.add("Squeeze", [picked, try axes(1)])])
+    let losses = graph.add("Neg", [graph.add("Squeeze", [picked, try ints([1])])])
     return try maskedMean(losses, known)
   }
 
@@ -26,9 +26,8 @@ extension Network {
   func maskedBinaryCrossEntropy(
     _ logits: Edge, _ targets: Edge, positiveWeight: Edge? = nil
   ) throws(StackLensError) -> Edge {
-    let known = graph.add(
-      "Cast", [graph.add("GreaterOrEqual", [targets, try graph.scalar("none", -1)])],
-      ["to": .int(1)])
+    let known = cast(
+      graph.add("GreaterOrEqual", [targets, try graph.scalar("none", -1)]), .float32)
     let t = targets * known
     let one = try graph.scalar("one", 1)
     // log(1 + exp(x)) - t x, the first for both signs without overflow.
@@ -56,23 +55,14 @@ extension Network {
   /// 1 where an int64 label is known, else 0.
   func isKnown(_ labels: Edge) throws(StackLensError) -> Edge {
     let zero = constant(try Tensor(scalar: Int64(0)))
-    return graph.add(
-      "Cast", [graph.add("GreaterOrEqual", [labels, zero])], ["to": .int(1)])
+    return cast(graph.add("GreaterOrEqual", [labels, zero]), .float32)
   }
 
   /// 1 for the steps of x [rows, steps, …] that are valid, else 0: int64 [rows, steps].
   func stepMask(_ lengths: Edge, like x: Edge) throws(StackLensError) -> Edge {
-    let shape = graph.add("Shape", [x], ["start": .int(1), "end": .int(2)])
-    let count = graph.add("Squeeze", [shape, try axes(0)])
-    let (zero, one) = (
-      constant(try Tensor(scalar: Int64(0))), constant(try Tensor(scalar: Int64(1)))
-    )
-    let steps = graph.add("Range", [zero, count, one])
-    let column = graph.add("Unsqueeze", [lengths, try axes(1)])
-    return graph.add("Cast", [graph.add("Less", [steps, column])], ["to": .int(7)])
+    let steps = try positions(extent(x, 1))
+    return cast(graph.add("Less", [steps, try unsqueezed(lengths, 1)]), .int64)
   }
 
   func total(_ x: Edge) -> Edge { graph.add("ReduceSum", [x], ["keepdims": .int(0)]) }
-
-  func axes(_ axes: Int64...) throws(StackLensError) -> Edge { constant(try Tensor(axes)) }
 }

@@ -23,8 +23,7 @@ struct Standardisation {
 extension Network {
   /// The mean of the squares along the last axis.
   func meanSquare(_ x: Edge) throws(StackLensError) -> Edge {
-    let axes = constant(try Tensor([Int64(-1)]))
-    return graph.add("ReduceMean", [x * x, axes], ["keepdims": .int(0)])
+    graph.add("ReduceMean", [x * x, try ints([-1])], ["keepdims": .int(0)])
   }
 }
 

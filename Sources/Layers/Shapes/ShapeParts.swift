@@ -11,10 +11,10 @@ extension Network {
   }
 
   /// One extent of a tensor as a list of one.
-  func extent(_ x: Edge, _ axis: Int) -> Edge { extents(x, axis..<axis + 1) }
+  package func extent(_ x: Edge, _ axis: Int) -> Edge { extents(x, axis..<axis + 1) }
 
   /// Lists of integers as one, tensors along their axis 0.
-  func joined(_ parts: [Edge], axis: Int = 0) -> Edge {
+  package func joined(_ parts: [Edge], axis: Int = 0) -> Edge {
     graph.add("Concat", parts, ["axis": .int(Int64(axis))])
   }
 
@@ -24,17 +24,17 @@ extension Network {
   }
 
   /// 0, 1 … below an extent that is given as a list of one.
-  func positions(_ count: Edge) throws(StackLensError) -> Edge {
+  package func positions(_ count: Edge) throws(StackLensError) -> Edge {
     let zero = constant(try Tensor(scalar: Int64(0)))
     let one = constant(try Tensor(scalar: Int64(1)))
     return graph.add("Range", [zero, graph.add("Squeeze", [count, try ints([0])]), one])
   }
 
-  func unsqueezed(_ x: Edge, _ axes: Int...) throws(StackLensError) -> Edge {
+  package func unsqueezed(_ x: Edge, _ axes: Int...) throws(StackLensError) -> Edge {
     graph.add("Unsqueeze", [x, try ints(axes)])
   }
 
-  func cast(_ x: Edge, _ type: ElementType) -> Edge {
+  package func cast(_ x: Edge, _ type: ElementType) -> Edge {
     graph.add("Cast", [x], ["to": .int(Int64(type.rawValue))])
   }
 
@@ -47,13 +47,13 @@ extension Network {
   }
 
   /// Elements `range` of one axis.
-  func sliced(_ x: Edge, axis: Int, _ range: Range<Int>) throws(StackLensError) -> Edge {
+  package func sliced(_ x: Edge, axis: Int, _ range: Range<Int>) throws(StackLensError) -> Edge {
     graph.add(
       "Slice",
       [x, try ints([range.lowerBound]), try ints([range.upperBound]), try ints([axis])])
   }
 
-  func sum(_ x: Edge, axis: Int, keepDims: Bool = false) throws(StackLensError) -> Edge {
+  package func sum(_ x: Edge, axis: Int, keepDims: Bool = false) throws(StackLensError) -> Edge {
     graph.add("ReduceSum", [x, try ints([axis])], ["keepdims": .int(keepDims ? 1 : 0)])
   }
 }

@@ -110,8 +110,7 @@ struct AnomalyVAE: Architecture {
     }
     let mean = try network.linear("mu", h, to: latent)
     let logarithm = try network.linear("logvar", h, to: latent)
-    let bounds = (try network.graph.scalar("low", -30), try network.graph.scalar("high", 20))
-    return (mean, network.graph.add("Clip", [logarithm, bounds.0, bounds.1]))
+    return (mean, try network.clip(logarithm, -30, 20))
   }
 
   private func decoder(_ network: Network, _ z: Edge) throws(StackLensError) -> Edge {
@@ -158,7 +157,7 @@ struct AnomalyVAE: Architecture {
   }
 
   private func score(_ x: Tensor, _ fitting: Fitting) throws(StackLensError) -> [Double] {
-    let outputs = try fitting.run(networks(seed: fitting.seed)[0], ["x": x])
+    let outputs = try fitting.run("", ["x": x])
     return try outputs.tensor("anomaly_score").elements(as: Float.self).map(Double.init)
   }
 

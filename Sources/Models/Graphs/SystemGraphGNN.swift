@@ -187,12 +187,12 @@ struct SystemGraphGNN: Architecture {
   ) throws(StackLensError) -> Edge {
     let graph = network.graph
     // The last id is the largest; none at all make no graphs.
-    let ids = graph.add("Concat", [try network.axes(-1), graphs], ["axis": .int(0)])
-    let count = graph.add("ReduceMax", [ids, try network.axes(0)]) + (try network.axes(1))
+    let ids = graph.add("Concat", [try network.ints([-1]), graphs], ["axis": .int(0)])
+    let count = graph.add("ReduceMax", [ids, try network.ints([0])]) + (try network.ints([1]))
     let places = graph.add("ConstantOfShape", [count])
     let means = try network.aggregate("system_mean", h, to: graphs, nodes: places)
     let column = try network.linear("system_head", means, from: hidden, to: 1)
-    return graph.add("Squeeze", [column, try network.axes(1)])
+    return graph.add("Squeeze", [column, try network.ints([1])])
   }
 
   // Learning ---------------------------------------------------------------------------------
@@ -239,12 +239,11 @@ struct SystemGraphGNN: Architecture {
     try fitting.train(
       training(seed: fitting.seed),
       [
-        "loss": .object(JSONObject([.init(key: "output", value: .string("loss"))])),
         "optimizer": .object(
           JSONObject([
             .init(key: "name", value: .string("adamw")),
             .init(key: "weight_decay", value: .number(1e-4)),
-          ])),
+          ]))
       ],
       on: GraphBatches(data, chosen, fitting), validation: validation)
   }

@@ -125,14 +125,12 @@ struct ErrorFlowLSTM: Architecture {
     var classes = try network.activation("relu", network.linear("class_head.0", a, to: hidden))
     classes = try network.dropout(classes, 0.3)
     // The final states of the last layer: forward at the last valid step, backward at the first.
-    let (last, end) = (Int64(2 * layerCount), Int64(2 * layerCount - 2))
-    let ends = graph.add(
-      "Slice", [h, try network.axes(end), try network.axes(last), try network.axes(0)])
+    let ends = try network.sliced(h, axis: 0, 2 * layerCount - 2..<2 * layerCount)
     let byWindow = graph.transpose(ends, [1, 0, 2])
     let r = try graph.reshape(byWindow, [0, Int64(2 * hidden)])
     func single(_ name: String, _ x: Edge) throws(StackLensError) -> Edge {
       let column = try network.linear(name, x, from: 2 * hidden, to: 1)
-      return graph.add("Squeeze", [column, try network.axes(1)])
+      return graph.add("Squeeze", [column, try network.ints([1])])
     }
     return Heads(
       classLogits: try network.linear("class_head.3", classes, to: classCount),
@@ -160,12 +158,8 @@ struct ErrorFlowLSTM: Architecture {
     }
     let heads = try heads(network, x, lengths, state: states("h0"), cell: states("c0"))
     let graph = network.graph
-    let bounds = (
-      try graph.scalar("least", 0), try graph.scalar("most", Float(log1p(Self.longest)))
-    )
-    let time =
-      graph.add("Exp", [graph.add("Clip", [heads.logTime, bounds.0, bounds.1])])
-      - (try graph.scalar("one", 1))
+    let logTime = try network.clip(heads.logTime, 0, log1p(Self.longest))
+    let time = graph.add("Exp", [logTime]) - (try graph.scalar("one", 1))
     network.output(heads.classLogits, "class_logits")
     network.output(scale.undone(heads.next), "next_sequence")
     network.output(time, "time_to_next")
@@ -202,26 +196,18 @@ struct ErrorFlowLSTM: Architecture {
   }
 
   func fit(_ fitting: Fitting) throws(StackLensError) {
-    var data = try Windows(fitting.arguments, "", width: width, classCount: classCount)
-    guard data.count > 0 else { throw .invalidArgument("the data set is empty: 0 windows") }
-    var held: Windows?
-    if fitting.arguments.has("validation_x") {
-      held = try Windows(fitting.arguments, "validation_", width: width, classCount: classCount)
-    } else {
-      let (training, validation) = try fitting.divided(rows: data.count)
-      if !validation.isEmpty { held = try data.taking(validation) }
-      data = try data.taking(training)
+    func windows(_ prefix: String) throws(StackLensError) -> Windows {
+      try Windows(fitting.arguments, prefix, width: width, classCount: classCount)
     }
+    let (data, held) = try fitting.divided(
+      windows(""), given: fitting.arguments.has("validation_x") ? windows("validation_") : nil)
     let moments = try Moments(of: data.steps())
     try moments.set(in: &fitting.knowledge)
     let positives = data.cascadeShare
     let weight = positives > 0 ? min(Self.cascadeWeightLimit, 1 / positives) : 1
     try fitting.train(
       training(seed: fitting.seed, cascadeWeight: weight),
-      [
-        "loss": .object(JSONObject([.init(key: "output", value: .string("loss"))])),
-        "optimizer": .string("adam"), "clip_norm": .number(1),
-      ],
+      ["optimizer": .string("adam"), "clip_norm": .number(1)],
       on: fitting.batches(data.arrays(moments)),
       validation: held.map { (held) throws(StackLensError) in
         try fitting.batches(held.arrays(moments), isShuffled: false)

@@ -2,7 +2,8 @@ import Base
 import Tensors
 
 /// Sessions of event keys, those that are equal held once.
-struct KeySessions {
+struct KeySessions: Divisible {
+  static let unit = "sessions"
   /// Sessions no two of which are equal, in the order in which they came.
   private(set) var distinct: [[Int64]] = []
   /// How often each of them came.

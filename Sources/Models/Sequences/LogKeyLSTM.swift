@@ -106,10 +106,8 @@ struct LogKeyLSTM: Architecture {
     settings.layerCount = layerCount
     settings.dropout = dropout
     let (_, h, _) = try network.recurrent("lstm", vectors, inputSize: embedding, settings)
-    let (end, last) = (Int64(layerCount), Int64(layerCount - 1))
-    let top = graph.add(
-      "Slice", [h, try network.axes(last), try network.axes(end), try network.axes(0)])
-    var state = graph.add("Squeeze", [top, try network.axes(0)])
+    let top = try network.sliced(h, axis: 0, layerCount - 1..<layerCount)
+    var state = graph.add("Squeeze", [top, try network.ints([0])])
     var width = hidden
     if layout.hasCounts {
       let counts = network.input("counts", .float32, [batch, .fixed(layout.keyCount)])
@@ -146,25 +144,16 @@ extension LogKeyLSTM {
   func fit(_ fitting: Fitting) throws(StackLensError) {
     let arguments = fitting.arguments
     let known = 1...Int64(layout.keyCount)
-    var sessions = try KeySessions(arguments, "", known: known)
-    guard sessions.count > 0 else { throw .invalidArgument("the data set is empty: 0 sessions") }
-    var held: KeySessions?
-    if arguments.has("validation_keys") {
-      held = try KeySessions(arguments, "validation_", known: known)
-    } else {
-      let (training, validation) = try fitting.divided(rows: sessions.count)
-      if !validation.isEmpty { held = sessions.taking(validation) }
-      sessions = sessions.taking(training)
-    }
+    let isGiven = arguments.has("validation_keys")
+    let (sessions, held) = try fitting.divided(
+      KeySessions(arguments, "", known: known),
+      given: isGiven ? KeySessions(arguments, "validation_", known: known) : nil)
     if arguments.has("vectors") { try take(arguments, &fitting.knowledge) }
     let repetition = try fitting.options.number("repetition")
     let windows = try KeyWindows.training(sessions, layout, repetition: repetition)
     try fitting.train(
       training(seed: fitting.seed),
-      [
-        "loss": .object(JSONObject([.init(key: "output", value: .string("loss"))])),
-        "optimizer": .string("adam"),
-      ], on: fitting.batches(windows),
+      ["optimizer": .string("adam")], on: fitting.batches(windows),
       validation: held.map { (held) throws(StackLensError) in
         try fitting.batches(
           KeyWindows.training(held, layout, repetition: repetition), isShuffled: false)
@@ -180,10 +169,9 @@ extension LogKeyLSTM {
     let seen = sessions.keys.union(held.keys)
     fitting.knowledge.facts["shortest"] = .integer(Int64(shortest))
     fitting.knowledge.facts["seen"] = .array(seen.sorted().map { .integer($0) })
-    let network = try networks(seed: fitting.seed)[0]
     // What these sessions hold is normal, however short they are.
     let verdicts = try KeyJudge(layout, seen: seen, shortest: 0).verdicts(held.distinct) {
-      (inputs) throws(StackLensError) in try fitting.run(network, inputs)
+      (inputs) throws(StackLensError) in try fitting.run("", inputs)
     }
     let share = try fitting.options.number("false_alarms") / (layout.hasEnd ? 2 : 1)
     func note(_ name: String, _ surprise: (KeyJudge.Verdict) -> Float) {

@@ -90,14 +90,14 @@ extension Seq2Seq {
     var (memory, state) = try encoded(network, source)
     func columns(_ x: Edge) throws(StackLensError) -> [Edge] {
       let sizes = network.constant(try Tensor([Int64](repeating: 1, count: steps)))
-      let axis = try network.axes(1)
+      let axis = try network.ints([1])
       return graph.add("Split", [x, sizes], ["axis": .int(1)], outputs: steps).map {
         graph.add("Squeeze", [$0, axis])
       }
     }
     let tokens = try columns(forced == nil ? embedded(network, previous) : previous)
     let coins = try forced.map { (forced) throws(StackLensError) in try columns(forced) }
-    let axis = try network.axes(1)
+    let axis = try network.ints([1])
     var all: [Edge] = []
     for index in 0..<steps {
       var x = tokens[index]
@@ -147,13 +147,11 @@ extension Seq2Seq {
     let (states, h, c) = try network.recurrent(
       "encoder.rnn", network.dropout(vectors, settings.dropout), lengths: counts,
       inputSize: settings.width, recurrent(isEncoder: true))
-    let directions = Int64(settings.isBidirectional ? 2 : 1)
+    let directions = settings.isBidirectional ? 2 : 1
     /// The last states of a layer, directions side by side.
     func final(_ all: Edge, _ layer: Int) throws(StackLensError) -> Edge {
-      let place = Int64(layer) * directions
-      let part = graph.add(
-        "Slice",
-        [all, try network.axes(place), try network.axes(place + directions), try network.axes(0)])
+      let part = try network.sliced(
+        all, axis: 0, layer * directions..<(layer + 1) * directions)
       return try graph.reshape(graph.transpose(part, [1, 0, 2]), [0, Int64(settings.stateWidth)])
     }
     func bridged(_ all: Edge, _ name: String) throws(StackLensError) -> Edge {
@@ -162,10 +160,9 @@ extension Seq2Seq {
         let start = try network.linear(
           "bridge.\(layer).\(name)", final(all, layer), from: settings.stateWidth,
           to: settings.hidden)
-        starts.append(
-          graph.add("Unsqueeze", [graph.add("Tanh", [start]), try network.axes(0)]))
+        starts.append(try network.unsqueezed(graph.add("Tanh", [start]), 0))
       }
-      return starts.count == 1 ? starts[0] : graph.add("Concat", starts, ["axis": .int(0)])
+      return starts.count == 1 ? starts[0] : network.joined(starts)
     }
     let keys =
       settings.hasKeys
@@ -195,22 +192,15 @@ extension Seq2Seq {
     _ network: Network, _ x: Edge, _ memory: Memory, _ state: State
   ) throws(StackLensError) -> (features: Edge, state: State, weights: Edge?) {
     let graph = network.graph
-    let top = graph.add(
-      "Slice",
-      [
-        state.h, try network.axes(Int64(settings.layers - 1)),
-        try network.axes(Int64(settings.layers)), try network.axes(0),
-      ])
-    let query = graph.add("Squeeze", [top, try network.axes(0)])
+    let top = try network.sliced(state.h, axis: 0, settings.layers - 1..<settings.layers)
+    let query = graph.add("Squeeze", [top, try network.ints([0])])
     let (context, weights) = try attended(network, query, memory)
-    let input = graph.add(
-      "Unsqueeze",
-      [graph.add("Concat", [x, context], ["axis": .int(1)]), try network.axes(0)])
+    let input = try network.unsqueezed(network.joined([x, context], axis: 1), 0)
     let (y, h, c) = try network.recurrent(
       "decoder.rnn", input, state: state.h, cellState: state.c,
       inputSize: settings.width + settings.stateWidth, recurrent(isEncoder: false))
     let features = graph.add(
-      "Concat", [graph.add("Squeeze", [y, try network.axes(0)]), context], ["axis": .int(1)])
+      "Concat", [graph.add("Squeeze", [y, try network.ints([0])]), context], ["axis": .int(1)])
     return (features, State(h: h, c: c), weights)
   }
 
@@ -221,20 +211,20 @@ extension Seq2Seq {
     guard let score = settings.score else { return (memory.final, nil) }
     let graph = network.graph
     let hidden = settings.hidden
-    let one = try network.axes(1)
+    let one = try network.ints([1])
     let scores: Edge
     if score == .additive {
       let q = try network.linear("attention.query", query, from: hidden, to: hidden, bias: false)
-      let inner = graph.add("Tanh", [graph.add("Unsqueeze", [q, one]) + memory.keys])
+      let inner = graph.add("Tanh", [(try network.unsqueezed(q, 1)) + memory.keys])
       let each = try network.linear("attention.score", inner, from: hidden, to: 1, bias: false)
-      scores = graph.add("Squeeze", [each, try network.axes(2)])
+      scores = graph.add("Squeeze", [each, try network.ints([2])])
     } else {
-      let q = graph.add("Unsqueeze", [query, one])
+      let q = try network.unsqueezed(query, 1)
       let products = graph.matMul(q, graph.transpose(memory.keys, [0, 2, 1]))
       scores = graph.add("Squeeze", [products, one])
     }
     let weights = try network.maskedSoftmax(scores, memory.mask)
-    let mixed = graph.matMul(graph.add("Unsqueeze", [weights, one]), memory.states)
+    let mixed = graph.matMul(try network.unsqueezed(weights, 1), memory.states)
     return (graph.add("Squeeze", [mixed, one]), weights)
   }
 

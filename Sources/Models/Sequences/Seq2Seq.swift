@@ -102,24 +102,16 @@ struct Seq2Seq: Architecture {
   }
 
   func fit(_ fitting: Fitting) throws(StackLensError) {
-    var data = try SequencePairs(fitting.arguments, "", settings)
-    guard data.count > 0 else { throw .invalidArgument("the data set is empty: 0 rows") }
-    var held: SequencePairs?
-    if fitting.arguments.has("validation_source") || fitting.arguments.has("validation_target") {
-      held = try SequencePairs(fitting.arguments, "validation_", settings)
-    } else {
-      let (training, validation) = try fitting.divided(rows: data.count)
-      if !validation.isEmpty { held = try data.taking(validation) }
-      data = try data.taking(training)
-    }
+    let arguments = fitting.arguments
+    let isGiven = arguments.has("validation_source") || arguments.has("validation_target")
+    let (data, held) = try fitting.divided(
+      SequencePairs(arguments, "", settings),
+      given: isGiven ? SequencePairs(arguments, "validation_", settings) : nil)
     let steps = max(data.targetLength, held?.targetLength ?? 0) + 1
     let ratio = try TeacherForcing(fitting.options)
     try fitting.train(
       training(seed: fitting.seed, steps: steps, isForced: ratio.isAlways),
-      [
-        "loss": .object(JSONObject([.init(key: "output", value: .string("loss"))])),
-        "optimizer": .string("adam"), "clip_norm": .number(1),
-      ],
+      ["optimizer": .string("adam"), "clip_norm": .number(1)],
       on: ratio.source(
         fitting.batches(data.arrays(steps: steps)), steps: steps, seed: fitting.seed),
       validation: held.map { (held) throws(StackLensError) in

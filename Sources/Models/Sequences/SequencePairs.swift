@@ -4,7 +4,7 @@ import Tensors
 import Training
 
 /// Sequences of ids, and those that follow from them.
-struct SequencePairs {
+struct SequencePairs: Divisible {
   private let source, target: Tensor
   /// Steps of a training network at most: each is a part of its graph.
   private static let longest = 512

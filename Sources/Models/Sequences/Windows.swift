@@ -4,7 +4,8 @@ import Layers
 import Tensors
 
 /// Windows of errors and what followed each.
-struct Windows {
+struct Windows: Divisible {
+  static let unit = "windows"
   private let x, lengths, nextClass, next, time, cascade: Tensor
 
   /// - Parameter prefix: of the arguments' names.

@@ -71,9 +71,9 @@ struct SentimentClassifier: Architecture {
     let h = try network.recurrent(
       "rnn", x, lengths: network.tokenCounts(ids), inputSize: width, settings
     ).h
-    let state = network.graph.add("Squeeze", [h, try network.axes(0)])
+    let state = network.graph.add("Squeeze", [h, try network.ints([0])])
     let column = try network.linear("head", state, from: hidden, to: 1)
-    return network.graph.add("Squeeze", [column, try network.axes(1)])
+    return network.graph.add("Squeeze", [column, try network.ints([1])])
   }
 
   func networks(seed: UInt64) throws(StackLensError) -> [NamedNetwork] {
@@ -93,9 +93,10 @@ struct SentimentClassifier: Architecture {
   }
 
   /// Texts with their labels.
-  private struct Data {
+  private struct Data: Divisible {
     let texts: TextColumn
     let labels: Tensor
+    var count: Int { texts.count }
 
     func taking(_ rows: [Int]) throws(StackLensError) -> Data {
       Data(texts: try texts.taking(rows), labels: try labels.rows(rows))
@@ -131,16 +132,10 @@ struct SentimentClassifier: Architecture {
   }
 
   func fit(_ fitting: Fitting) throws(StackLensError) {
-    var all = try data(fitting.arguments, "")
-    var held: Data?
-    if ["text", "text_ids", "labels"].contains(where: { fitting.arguments.has("validation_" + $0) })
-    {
-      held = try data(fitting.arguments, "validation_")
-    } else {
-      let (training, validation) = try fitting.divided(rows: all.texts.count)
-      if !validation.isEmpty { held = try all.taking(validation) }
-      all = try all.taking(training)
-    }
+    let arguments = fitting.arguments
+    let isGiven = ["text", "text_ids", "labels"].contains { arguments.has("validation_" + $0) }
+    let (all, held) = try fitting.divided(
+      data(arguments, ""), given: isGiven ? data(arguments, "validation_") : nil)
     var learned: WordVectorizer?
     if case .texts = all.texts {
       learned = WordVectorizer(learning: all.texts.words, size: vocabulary)
@@ -158,10 +153,7 @@ struct SentimentClassifier: Architecture {
     }
     try fitting.train(
       training(seed: fitting.seed),
-      [
-        "loss": .object(JSONObject([.init(key: "output", value: .string("loss"))])),
-        "optimizer": .string("adam"), "clip_norm": .number(1),
-      ],
+      ["optimizer": .string("adam"), "clip_norm": .number(1)],
       on: batches(all, isShuffled: true),
       validation: held.map { (held) throws(StackLensError) in
         try batches(held, isShuffled: false)

@@ -81,11 +81,11 @@ extension Network {
   /// How many steps of each row of ids [rows, steps] there are up to the last that is no padding:
   /// int64 [rows].
   func tokenCounts(_ ids: Edge) throws(StackLensError) -> Edge {
-    let zero = constant(try Tensor(scalar: Int64(0)))
-    let one = constant(try Tensor(scalar: Int64(1)))
-    let shape = graph.add("Shape", [ids], ["start": .int(1), "end": .int(2)])
-    let steps = graph.add("Range", [zero, graph.add("Squeeze", [shape, try axes(0)]), one]) + one
-    let isToken = graph.add("Cast", [graph.add("Greater", [ids, zero])], ["to": .int(7)])
-    return graph.add("ReduceMax", [isToken * steps, try axes(1)], ["keepdims": .int(0)])
+    let (zero, one) = (
+      constant(try Tensor(scalar: Int64(0))), constant(try Tensor(scalar: Int64(1)))
+    )
+    let steps = try positions(extent(ids, 1)) + one
+    let isToken = cast(graph.add("Greater", [ids, zero]), .int64)
+    return graph.add("ReduceMax", [isToken * steps, try ints([1])], ["keepdims": .int(0)])
   }
 }

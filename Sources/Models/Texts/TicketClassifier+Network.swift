@@ -48,10 +48,7 @@ extension TicketClassifier {
       let inner = try network.linear(name + ".feature", state, from: width, to: settings.hidden)
       let feature = try network.dropout(network.activation("relu", inner), Self.dropout)
       let present = graph.add("Greater", [counts, network.constant(try Tensor(scalar: Int64(0)))])
-      let axis = try network.axes(1)
-      return (
-        graph.add("Unsqueeze", [feature, axis]), graph.add("Unsqueeze", [present, axis])
-      )
+      return (try network.unsqueezed(feature, 1), try network.unsqueezed(present, 1))
     }
     let (d, r) = (try branch("description"), try branch("resolution"))
     let features = graph.add("Concat", [d.feature, r.feature], ["axis": .int(1)])
@@ -62,9 +59,9 @@ extension TicketClassifier {
     let scores = try network.linear(
       "attention.score", graph.add("Tanh", [inner]), from: hidden, to: 1, bias: false)
     let weights = try network.maskedSoftmax(
-      graph.add("Squeeze", [scores, try network.axes(2)]), present)
-    let mixed = graph.matMul(graph.add("Unsqueeze", [weights, try network.axes(1)]), features)
-    let g = graph.add("Squeeze", [mixed, try network.axes(1)])
+      graph.add("Squeeze", [scores, try network.ints([2])]), present)
+    let mixed = graph.matMul(try network.unsqueezed(weights, 1), features)
+    let g = graph.add("Squeeze", [mixed, try network.ints([1])])
     let logits = try network.linear("head", g, from: hidden, to: settings.labels)
     let probabilities =
       settings.isMultiLabel

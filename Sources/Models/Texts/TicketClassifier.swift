@@ -92,16 +92,10 @@ struct TicketClassifier: Architecture {
   }
 
   func fit(_ fitting: Fitting) throws(StackLensError) {
-    var data = try Tickets(fitting.arguments, "", settings)
-    guard data.count > 0 else { throw .invalidArgument("the data set is empty: 0 rows") }
-    var held: Tickets?
-    if Tickets.areGiven(fitting.arguments, "validation_") {
-      held = try Tickets(fitting.arguments, "validation_", settings)
-    } else {
-      let (training, validation) = try fitting.divided(rows: data.count)
-      if !validation.isEmpty { held = try data.taking(validation) }
-      data = try data.taking(training)
-    }
+    let isGiven = Tickets.areGiven(fitting.arguments, "validation_")
+    let (data, held) = try fitting.divided(
+      Tickets(fitting.arguments, "", settings),
+      given: isGiven ? Tickets(fitting.arguments, "validation_", settings) : nil)
     let vectorizer = data.hasTexts ? data.vectorizer(size: settings.vocabulary) : nil
     vectorizer?.remember(in: &fitting.knowledge)
     let knowledge = fitting.knowledge
@@ -116,10 +110,7 @@ struct TicketClassifier: Architecture {
     }
     try fitting.train(
       training(seed: fitting.seed),
-      [
-        "loss": .object(JSONObject([.init(key: "output", value: .string("loss"))])),
-        "optimizer": .string("adam"), "clip_norm": .number(1),
-      ],
+      ["optimizer": .string("adam"), "clip_norm": .number(1)],
       on: fitting.batches(rows),
       validation: judged.map { (rows) throws(StackLensError) in
         try fitting.batches(rows, isShuffled: false)
@@ -132,7 +123,7 @@ struct TicketClassifier: Architecture {
       }
       var inputs = judged
       inputs["labels"] = nil
-      let outputs = try fitting.run(networks(seed: fitting.seed)[0], inputs)
+      let outputs = try fitting.run("", inputs)
       thresholds = try Thresholds(best: outputs.tensor("probabilities"), for: held.labels)
     }
     thresholds.remember(in: &fitting.knowledge)

@@ -63,7 +63,7 @@ struct TicketTexts {
 }
 
 /// Tickets with their labels.
-struct Tickets {
+struct Tickets: Divisible {
   private let texts: TicketTexts
   /// int64 [rows, labels], or [rows] where each ticket has one.
   let labels: Tensor
