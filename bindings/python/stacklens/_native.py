@@ -10,6 +10,7 @@ import ctypes
 import os
 import pathlib
 import threading
+from collections.abc import Mapping
 from ctypes import (
     CFUNCTYPE,
     POINTER,
@@ -470,6 +471,12 @@ def name_bytes(name: str, what: str) -> bytes:
     if b"\0" in encoded:
         raise InvalidArgumentError(f"{what} cannot contain a zero byte")
     return encoded
+
+
+def names_of(values: Mapping[str, Any]) -> Any:
+    """The keys of a mapping as the library takes names."""
+    names = [name_bytes(name, "a name in the data") for name in values]
+    return (c_char_p * max(len(names), 1))(*names)
 
 
 def opset_number(opset: int | str | None) -> int:

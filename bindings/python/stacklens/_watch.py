@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import signal
 import sys
 import threading
 from collections.abc import Callable
+from ctypes import c_void_p
 from dataclasses import dataclass, field
 from typing import Any, Optional, TextIO
 
 from . import _native, history
 from ._progress import ProgressBar, is_shown_on
+from .history import History
 
 __all__ = ["Callback", "Event", "Watch"]
 
@@ -108,6 +111,15 @@ class Watch:
     def interruptible(self) -> _Interruptible:
         """For the length of a ``with`` block, Ctrl-C ends training after the current batch."""
         return _Interruptible(self)
+
+    def history(self, out: c_void_p) -> History:
+        """What the library wrote down of a fit; the error of the caller's function where it had one."""
+        if self.error is not None:
+            _native.lib.sl_buffer_release(out)
+            raise self.error
+        found = json.loads(_native.take_bytes(out))
+        end = "interrupted" if self.is_interrupted else found["end"]
+        return History(found["epochs"], end, self.warnings)
 
     def close(self) -> None:
         """Ends the drawing."""

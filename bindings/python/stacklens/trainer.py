@@ -6,7 +6,7 @@ import json
 import os
 import weakref
 from collections.abc import Mapping, Sequence
-from ctypes import byref, c_char_p, c_void_p
+from ctypes import byref, c_void_p
 from typing import Any, Optional, Union
 
 import numpy as np
@@ -286,12 +286,7 @@ class Trainer(Closing):
             if held is not None:
                 held.close()
         self._is_resumed = False
-        if watch.error is not None:
-            lib.sl_buffer_release(out)
-            raise watch.error
-        found = json.loads(_native.take_bytes(out))
-        end = "interrupted" if watch.is_interrupted else found["end"]
-        return History(found["epochs"], end, watch.warnings)
+        return watch.history(out)
 
     def _validation(self, validation: Any, options: Mapping[str, Any]) -> Optional[Dataset]:
         if validation is None:
@@ -314,7 +309,7 @@ class Trainer(Closing):
         event = _native.TrainingEvent()
         with Arguments(list(batch.values())) as arguments:
             lib.sl_trainer_step(
-                self._live(), _names(batch), arguments.array, len(batch), byref(event)
+                self._live(), _native.names_of(batch), arguments.array, len(batch), byref(event)
             )
         return Event._read(event)
 
@@ -386,7 +381,7 @@ class Trainer(Closing):
         outputs = (c_void_p * max(count, 1))()
         with Arguments(list(batch.values())) as arguments:
             lib.sl_trainer_predict(
-                self._live(), _names(batch), arguments.array, len(batch), count, outputs
+                self._live(), _native.names_of(batch), arguments.array, len(batch), count, outputs
             )
             return take_values(outputs, count, arguments.shared)
 
@@ -412,8 +407,3 @@ def _count(value: int, name: str) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
         raise InvalidArgumentError(f"{name} is {value!r}, expected an integer of at least 1")
     return int(value)
-
-
-def _names(batch: Mapping[str, Any]) -> Any:
-    names = [_native.name_bytes(name, "a name in the data") for name in batch]
-    return (c_char_p * max(len(names), 1))(*names)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import weakref
-from collections.abc import Mapping
-from ctypes import byref, c_char_p, c_size_t, c_void_p
+from collections.abc import Callable, Mapping, Sequence
+from ctypes import byref, c_size_t, c_void_p
 from typing import Any, ClassVar, Optional, TypeVar, Union
 
 import numpy as np
@@ -103,17 +103,12 @@ class Estimator(Closing):
         try:
             with watch.interruptible(), Arguments(list(present.values())) as arguments:
                 lib.sl_estimator_fit(
-                    self._live(), _names(present), arguments.array, len(present),
+                    self._live(), _native.names_of(present), arguments.array, len(present),
                     json_bytes(given, "options"), watch.function, None, byref(out),
                 )
         finally:
             watch.close()
-        if watch.error is not None:
-            lib.sl_buffer_release(out)
-            raise watch.error
-        found = json.loads(_native.take_bytes(out))
-        end = "interrupted" if watch.is_interrupted else found["end"]
-        return History(found["epochs"], end, watch.warnings)
+        return watch.history(out)
 
     def _epochs(self) -> int:
         for option in _kind(self.kind)["fit"]["options"]:
@@ -129,7 +124,7 @@ class Estimator(Closing):
         outputs = (c_void_p * max(count, 1))()
         with Arguments(list(present.values())) as arguments:
             lib.sl_estimator_call(
-                self._live(), method.encode(), _names(present), arguments.array, len(present),
+                self._live(), method.encode(), _native.names_of(present), arguments.array, len(present),
                 json_bytes(given, "options"), count, outputs,
             )
             return take_values(outputs, count, arguments.shared)
@@ -191,10 +186,6 @@ def _kind(name: str) -> dict[str, Any]:
     raise InvalidArgumentError(f"the library has no model '{name}'")
 
 
-def _names(arrays: Mapping[str, Any]) -> Any:
-    return (c_char_p * max(len(arrays), 1))(*[name.encode() for name in arrays])
-
-
 def reals(values: Any) -> np.ndarray:
     """Numbers as the models take them: float32."""
     return np.ascontiguousarray(values, dtype=np.float32)
@@ -203,3 +194,15 @@ def reals(values: Any) -> np.ndarray:
 def integers(values: Any) -> np.ndarray:
     """Ids, labels and lengths as the models take them: int64."""
     return np.ascontiguousarray(values, dtype=np.int64)
+
+
+def strings(texts: Sequence[str]) -> np.ndarray:
+    """Texts as the models take them."""
+    if isinstance(texts, str):
+        raise TypeError("a single text is given, expected a list of texts")
+    return np.array(list(texts), dtype=object)
+
+
+def some(value: Any, convert: Callable[[Any], np.ndarray]) -> Optional[np.ndarray]:
+    """A value as the models take it, None where it is left out."""
+    return None if value is None else convert(value)

@@ -9,7 +9,7 @@ import numpy as np
 
 from .._watch import Callback
 from ..history import History
-from ._estimator import Estimator, reals
+from ._estimator import Estimator, reals, some
 
 __all__ = ["AnomalyVAE"]
 
@@ -80,7 +80,7 @@ class AnomalyVAE(Estimator):
             As in `stacklens.Trainer.fit`.
         """
         return self._fit(
-            {"x": reals(x), "validation_x": None if validation is None else reals(validation)},
+            {"x": reals(x), "validation_x": some(validation, reals)},
             {
                 "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate,
                 "patience": patience, "validation_share": validation_share, "warm_up": warm_up,

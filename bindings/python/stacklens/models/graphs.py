@@ -9,7 +9,7 @@ import numpy as np
 
 from .._watch import Callback
 from ..history import History
-from ._estimator import Estimator, integers, reals
+from ._estimator import Estimator, integers, reals, some
 
 __all__ = ["SystemEstimate", "SystemGraphGNN"]
 
@@ -219,8 +219,8 @@ def _packed(
     return {
         "node_features": reals(node_features), "edge_index": integers(edge_index),
         "edge_features": reals(edge_features),
-        "edge_weight": None if edge_weight is None else reals(edge_weight),
-        "graph_id": None if graph_id is None else integers(graph_id),
+        "edge_weight": some(edge_weight, reals),
+        "graph_id": some(graph_id, integers),
     }
 
 
@@ -230,7 +230,7 @@ def _dense(
     return {
         "node_features": reals(node_features), "adjacency": reals(adjacency),
         "edge_features": reals(edge_features),
-        "node_mask": None if node_mask is None else integers(node_mask),
+        "node_mask": some(node_mask, integers),
     }
 
 
@@ -238,9 +238,8 @@ def _labels(
     node_health: Any, edge_propagation: Any, edge_propagation_reverse: Any, system_health: Any
 ) -> dict[str, Any]:
     return {
-        "node_health": None if node_health is None else integers(node_health),
-        "edge_propagation": None if edge_propagation is None else reals(edge_propagation),
-        "edge_propagation_reverse":
-            None if edge_propagation_reverse is None else reals(edge_propagation_reverse),
-        "system_health": None if system_health is None else reals(system_health),
+        "node_health": some(node_health, integers),
+        "edge_propagation": some(edge_propagation, reals),
+        "edge_propagation_reverse": some(edge_propagation_reverse, reals),
+        "system_health": some(system_health, reals),
     }

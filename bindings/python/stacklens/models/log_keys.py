@@ -10,7 +10,7 @@ import numpy as np
 
 from .._watch import Callback
 from ..history import History
-from ._estimator import Estimator, integers, reals
+from ._estimator import Estimator, integers, reals, some
 
 __all__ = ["Detection", "LogKeyLSTM"]
 
@@ -141,7 +141,7 @@ class LogKeyLSTM(Estimator):
             As in `stacklens.Trainer.fit`.
         """
         arrays = _sessions(keys, lengths)
-        arrays["vectors"] = None if vectors is None else reals(vectors)
+        arrays["vectors"] = some(vectors, reals)
         if validation is not None:
             for name, array in _sessions(*validation).items():
                 arrays["validation_" + name] = array
@@ -162,7 +162,7 @@ class LogKeyLSTM(Estimator):
         counts : array [rows, keys]
             How often each key came so far, where the model sees counts.
         """
-        arrays = {"keys": integers(keys), "counts": None if counts is None else reals(counts)}
+        arrays = {"keys": integers(keys), "counts": some(counts, reals)}
         logits: np.ndarray = self._call("predict", arrays)[0]
         return logits
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Optional
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from .._watch import Callback
 from ..history import History
-from ._estimator import Estimator, integers, reals
+from ._estimator import Estimator, integers, reals, some, strings
 
 __all__ = ["ErrorFlowLSTM", "ErrorWindows", "Forecast"]
 
@@ -163,7 +162,7 @@ class ErrorFlowLSTM(Estimator):
 
     def predict(self, x: Any, lengths: Any = None) -> Forecast:
         """What follows each window."""
-        arrays = {"x": reals(x), "lengths": None if lengths is None else integers(lengths)}
+        arrays = {"x": reals(x), "lengths": some(lengths, integers)}
         return Forecast(*self._call("predict", arrays, 8))
 
     def states(
@@ -212,11 +211,11 @@ class ErrorFlowLSTM(Estimator):
         """
         arrays = {
             "embedding": reals(embedding), "timestamp_ms": integers(timestamp_ms),
-            "error_id": _some(error_id, integers), "text": _some(text, _texts),
-            "source": _some(source, _texts), "severity": _some(severity, integers),
-            "category": _some(category, integers), "confidence": _some(confidence, reals),
-            "isolation": _some(isolation, reals), "conditions": _some(conditions, integers),
-            "own": _some(own, reals),
+            "error_id": some(error_id, integers), "text": some(text, strings),
+            "source": some(source, strings), "severity": some(severity, integers),
+            "category": some(category, integers), "confidence": some(confidence, reals),
+            "isolation": some(isolation, reals), "conditions": some(conditions, integers),
+            "own": some(own, reals),
         }
         states: np.ndarray = self._call("states", arrays, longest=longest, gap=gap)[0]
         return states
@@ -257,7 +256,7 @@ class ErrorFlowLSTM(Estimator):
         """
         arrays = {
             "x": reals(x), "timestamp_ms": integers(timestamp_ms),
-            "error_id": _some(error_id, integers), "source": _texts(source),
+            "error_id": some(error_id, integers), "source": strings(source),
             "category": integers(category),
         }
         return ErrorWindows(
@@ -269,19 +268,11 @@ class ErrorFlowLSTM(Estimator):
         )
 
 
-def _some(value: Any, convert: Callable[[Any], np.ndarray]) -> Optional[np.ndarray]:
-    return None if value is None else convert(value)
-
-
-def _texts(values: Any) -> np.ndarray:
-    return np.asarray(values, dtype=object)
-
-
 def _arrays(
     x: Any, lengths: Any, next_class: Any, next_x: Any, time_to_next: Any, cascade: Any
 ) -> dict[str, Any]:
     return {
-        "x": reals(x), "lengths": None if lengths is None else integers(lengths),
+        "x": reals(x), "lengths": some(lengths, integers),
         "next_class": integers(next_class), "next_x": reals(next_x),
         "time_to_next": reals(time_to_next), "cascade": reals(cascade),
     }

@@ -10,7 +10,7 @@ import numpy as np
 
 from .._watch import Callback
 from ..history import History
-from ._estimator import Estimator, integers
+from ._estimator import Estimator, integers, strings
 
 __all__ = ["SentimentClassifier", "TicketClassifier", "TicketLabels"]
 
@@ -234,13 +234,6 @@ class SentimentClassifier(Estimator):
         """Probabilities, and whether each is 0.5 at least."""
         probabilities, labels = self._call("classify", _texts(text=text), 2)
         return probabilities, labels
-
-
-def strings(texts: Sequence[str]) -> np.ndarray:
-    """Texts as the models take them."""
-    if isinstance(texts, str):
-        raise TypeError("a single text is given, expected a list of texts")
-    return np.array(list(texts), dtype=object)
 
 
 def _texts(**columns: Any) -> dict[str, Any]:
