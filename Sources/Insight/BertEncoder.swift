@@ -21,7 +21,7 @@ struct BertEncoder: TextEncoder {
     configuration = try EncoderConfiguration(folder: folder)
     let path = folder + "/model.safetensors"
     file = try SafetensorsFile.load(path: path)
-    do throws(StackLensError) { weights = try BertWeights(file, configuration) } catch {
+    do throws(StackLensError) { weights = try BertWeights(file.tensors, configuration) } catch {
       throw error.within(path)
     }
     dimension = configuration.width
@@ -90,33 +90,14 @@ struct BertEncoder: TextEncoder {
     return batches
   }
 
-  /// Room for tokens and texts is rounded up so that few plans serve all batches; nothing is
-  /// computed for the room to spare.
-  private static func room(_ count: Int) -> Int {
-    let step = count <= 256 ? 16 : 64
-    return (count + step - 1) / step * step
-  }
-
   func run(_ batch: [Int], _ job: EncoderJob, onCallingThread: Bool) throws(StackLensError) {
-    let tokenCount = batch.reduce(0) { $0 + job.tokenCount($1) }
-    let textRoom = batch.count == 1 ? 1 : Self.room(batch.count)
-    let ids = try Tensor(uninitialized: .int32, Shape([Self.room(tokenCount)]))
-    let offsets = try Tensor(uninitialized: .int64, Shape([textRoom + 1]))
-    let idValues = ids.base.assumingMemoryBound(to: Int32.self)
-    let bounds = offsets.base.assumingMemoryBound(to: Int64.self)
-    var end = 0
-    bounds[0] = 0
-    for (index, text) in batch.enumerated() {
-      let tokens = job.tokens(text)
-      if let source = tokens.baseAddress {
-        (idValues + end).update(from: source, count: tokens.count)
-      }
-      end += tokens.count
-      bounds[index + 1] = Int64(end)
+    let packed = try PackedBatch(tokenCounts: batch.map(job.tokenCount)) { text, target in
+      let tokens = job.tokens(batch[text])
+      if let source = tokens.baseAddress { target.update(from: source, count: tokens.count) }
     }
-    for index in batch.count..<textRoom { bounds[index + 1] = Int64(end) }
     let output = try session.run(
-      ["ids": .tensor(ids), "offsets": .tensor(offsets)], onCallingThread: onCallingThread
+      ["ids": .tensor(packed.ids), "offsets": .tensor(packed.offsets)],
+      onCallingThread: onCallingThread
     )[0].tensor()
     let rows = output.base.assumingMemoryBound(to: Float.self)
     for (index, text) in batch.enumerated() {

@@ -11,79 +11,11 @@ enum BertGraph {
   static func packed(
     _ weights: BertWeights, _ config: EncoderConfiguration, _ precision: Precision
   ) throws(StackLensError) -> Graph {
-    let graph = GraphBuilder("encoder")
-    let domain = "ai.stacklens"
-    let ids = graph.input("ids", .int32, [.named("tokens")])
-    let offsets = graph.input("offsets", .int64, [.named("bounds")])
-    let epsilon = ["epsilon": Attribute.float(config.epsilon)]
-
-    func normalized(_ x: Edge, _ norm: BertWeights.Normalization, _ name: String) -> Edge {
-      graph.add(
-        "PackedLayerNormalization",
-        [
-          x, graph.constant(name + ".scale", norm.scale), graph.constant(name + ".bias", norm.bias),
-          offsets,
-        ], epsilon, domain: domain)
-    }
-    func linear(
-      _ x: Edge, _ linear: BertWeights.Linear, _ name: String, activation: String = "none",
-      residual: Edge? = nil
-    ) -> Edge {
-      graph.add(
-        "PackedLinear",
-        [
-          x, graph.constant(name + ".weight", linear.weight),
-          graph.constant(name + ".bias", linear.bias), offsets,
-        ] + (residual.map { [$0] } ?? []),
-        ["activation": .string(activation), "precision": .string(precision.rawValue)],
-        domain: domain)
-    }
-
-    var x = graph.add(
-      "PackedEmbedding",
-      [
-        ids, offsets, graph.constant("words", weights.words),
-        graph.constant("positions", weights.positions), graph.constant("types", weights.types),
-        graph.constant("embedding.scale", weights.normalization.scale),
-        graph.constant("embedding.bias", weights.normalization.bias),
-      ], epsilon, domain: domain)
-    for (index, layer) in weights.layers.enumerated() {
-      x = try graph.scope("layer\(index)") { () throws(StackLensError) in
-        let name = "layer\(index)"
-        let projections = BertWeights.Linear(
-          weight: try concatenated([layer.query, layer.key, layer.value].map(\.weight)),
-          bias: try concatenated([layer.query, layer.key, layer.value].map(\.bias)))
-        let attended = graph.add(
-          "PackedAttention", [linear(x, projections, name + ".qkv"), offsets],
-          ["heads": .int(Int64(config.headCount)), "precision": .string(precision.rawValue)],
-          domain: domain)
-        let a = normalized(
-          linear(attended, layer.attentionOutput, name + ".attention", residual: x),
-          layer.attentionNormalization, name + ".attentionNormalization")
-        let hidden = linear(a, layer.up, name + ".up", activation: "gelu")
-        return normalized(
-          linear(hidden, layer.down, name + ".down", residual: a), layer.outputNormalization,
-          name + ".normalization")
-      }
-    }
-    let vectors = graph.add(
-      "PackedPooling", [x, offsets], ["mode": .string(config.pooling.rawValue)], domain: domain)
-    graph.output(
-      vectors, "vectors", .float32, [.named("texts"), .fixed(config.width)])
-    return graph.graph
-  }
-
-  /// Rows of several tensors below each other.
-  private static func concatenated(_ tensors: [Tensor]) throws(StackLensError) -> Tensor {
-    let rows = tensors.reduce(0) { $0 + $1.shape[0] }
-    let result = try Tensor(
-      uninitialized: .float32, Shape([rows] + tensors[0].shape.dims.dropFirst()))
-    var offset = 0
-    for tensor in tensors {
-      (result.base + offset).copyMemory(from: tensor.base, byteCount: tensor.byteCount)
-      offset += tensor.byteCount
-    }
-    return result
+    let packed = PackedBuilder("encoder", precision)
+    let states = try packed.bert(weights, config)
+    let vectors = packed.pooled(states, config.pooling)
+    packed.graph.output(vectors, "vectors", .float32, [.named("texts"), .fixed(config.width)])
+    return packed.graph.graph
   }
 
   /// The form for files: standard operators, padded batches with a mask.

@@ -3,12 +3,14 @@ import Exchange
 import Tensors
 
 /// The tensors of a BERT encoder, held against its configuration.
-struct BertWeights: Sendable {
-  struct Linear: Sendable {
+package struct BertWeights: Sendable {
+  package struct Linear: Sendable {
     /// [out, in]
     let weight: Tensor
     /// [out]
     let bias: Tensor
+
+    package init(weight: Tensor, bias: Tensor) { (self.weight, self.bias) = (weight, bias) }
   }
   struct Normalization: Sendable {
     let scale: Tensor
@@ -25,12 +27,19 @@ struct BertWeights: Sendable {
   let normalization: Normalization
   let layers: [Layer]
 
+  /// What names start with in models that have heads beside the encoder.
+  package static let prefix = "bert."
+  private static let unused = [
+    "pooler.dense.weight", "pooler.dense.bias", "embeddings.position_ids",
+  ]
+
+  /// - Parameter tensors: by the names of Hugging Face `transformers`, with "bert." before them or not.
   /// - Throws: `.formatError` naming a tensor that is missing, misshaped, of another type than
   ///   float32, or not part of a BERT encoder (its pooler is accepted and left out).
-  init(
-    _ file: SafetensorsFile, _ config: EncoderConfiguration
+  package init(
+    _ tensors: [String: Tensor], _ config: EncoderConfiguration
   ) throws(StackLensError) {
-    var reader = Reader(file)
+    var reader = Reader(tensors)
     let (d, f) = (config.width, config.feedForwardWidth)
     words = try reader.take("embeddings.word_embeddings.weight", [config.vocabularySize, d])
     positions = try reader.take("embeddings.position_embeddings.weight", [config.positionCount, d])
@@ -56,19 +65,20 @@ struct BertWeights: Sendable {
 
   /// Takes tensors by name and notices what is left.
   private struct Reader {
-    private let file: SafetensorsFile
+    private let tensors: [String: Tensor]
     private let prefix: String
     private var left: Set<String>
 
-    init(_ file: SafetensorsFile) {
-      self.file = file
-      left = Set(file.names)
-      prefix = left.contains("bert.embeddings.word_embeddings.weight") ? "bert." : ""
+    init(_ tensors: [String: Tensor]) {
+      self.tensors = tensors
+      left = Set(tensors.keys)
+      prefix =
+        tensors["bert.embeddings.word_embeddings.weight"] != nil ? BertWeights.prefix : ""
     }
 
     mutating func take(_ name: String, _ dims: [Int]) throws(StackLensError) -> Tensor {
       let name = prefix + name
-      guard let tensor = file.tensors[name] else {
+      guard let tensor = tensors[name] else {
         throw .formatError("tensor '\(name)' is missing")
       }
       guard tensor.elementType == .float32, tensor.shape.dims == dims else {
@@ -95,14 +105,30 @@ struct BertWeights: Sendable {
     }
 
     func finish() throws(StackLensError) {
-      let unused = ["pooler.dense.weight", "pooler.dense.bias", "embeddings.position_ids"]
-      let extra = left.subtracting(unused.map { prefix + $0 }).sorted()
+      let extra = left.subtracting(BertWeights.unused.map { prefix + $0 }).sorted()
       guard extra.isEmpty else {
         throw .formatError(
           "tensor '\(extra[0])' is not part of the encoder that config.json describes"
             + (extra.count > 1 ? " (and \(extra.count - 1) more)" : ""))
       }
     }
+  }
+
+  /// The encoder's tensors in a folder, by their names with "bert." before them.
+  package static func tensors(
+    folder: String, _ config: EncoderConfiguration
+  ) throws(StackLensError) -> [String: Tensor] {
+    let path = folder + "/model.safetensors"
+    let file = try SafetensorsFile.load(path: path)
+    do throws(StackLensError) { _ = try BertWeights(file.tensors, config) } catch {
+      throw error.within(path)
+    }
+    var tensors: [String: Tensor] = [:]
+    for (name, tensor) in file.tensors {
+      let bare = name.hasPrefix(prefix) ? String(name.dropFirst(prefix.count)) : name
+      if !unused.contains(bare) { tensors[prefix + bare] = try tensor.copied() }
+    }
+    return tensors
   }
 
   /// The first tensor of the file that holds NaN or infinity, as an error that names it. A slow

@@ -1,27 +1,38 @@
 import Base
 
 /// What a sentence-transformers folder says about its encoder.
-struct EncoderConfiguration: Sendable, Equatable {
+package struct EncoderConfiguration: Sendable, Equatable {
   enum Pooling: String, Sendable { case mean, cls, max }
 
-  var vocabularySize: Int
-  var width: Int
-  var layerCount: Int
-  var headCount: Int
-  var feedForwardWidth: Int
-  var positionCount: Int
-  var typeCount: Int
-  var epsilon: Float
+  package var vocabularySize: Int
+  package var width: Int
+  package var layerCount: Int
+  package var headCount: Int
+  package var feedForwardWidth: Int
+  package var positionCount: Int
+  package var typeCount: Int
+  package var epsilon: Float
   var pooling = Pooling.mean
   /// Tokens of a text that the published pipeline keeps, special ones included.
-  var maxLength: Int
+  package var maxLength: Int
 
   var headWidth: Int { width / headCount }
+
+  /// An encoder of these sizes.
+  package init(
+    vocabularySize: Int, width: Int, layerCount: Int, headCount: Int, feedForwardWidth: Int,
+    positionCount: Int, typeCount: Int, epsilon: Float
+  ) {
+    (self.vocabularySize, self.width, self.layerCount) = (vocabularySize, width, layerCount)
+    (self.headCount, self.feedForwardWidth) = (headCount, feedForwardWidth)
+    (self.positionCount, self.typeCount, self.epsilon) = (positionCount, typeCount, epsilon)
+    maxLength = positionCount
+  }
 
   /// Reads config.json and, where they are, sentence_bert_config.json, modules.json and the pooling
   /// module's config.json.
   /// - Throws: `.ioError`, `.formatError`, or `.unsupported` naming what is no BERT encoder.
-  init(folder: String) throws(StackLensError) {
+  package init(folder: String) throws(StackLensError) {
     let config = try Self.read("config.json", in: folder)
     let family = config["model_type"]?.stringValue ?? "nothing"
     guard family == "bert" else {

@@ -13,6 +13,9 @@ public struct OptionSpec: Sendable {
     case initializer
     /// An object that says how wide each head is, by name.
     case heads
+    case text
+    /// A list of different texts that are not empty, at most so many.
+    case texts(Int)
   }
 
   public let name: String
@@ -84,6 +87,19 @@ public struct OptionSpec: Sendable {
       documentation)
   }
 
+  /// A text; none unless given.
+  package static func text(_ name: String, _ documentation: String) -> Self {
+    Self(name, .text, documentation)
+  }
+
+  /// Different texts.
+  package static func texts(
+    _ name: String, most: Int, default fallback: [String], _ documentation: String
+  ) -> Self {
+    Self(
+      name, .texts(most), default: .array(fallback.map { .string($0) }), documentation)
+  }
+
   package static func initializer(_ name: String, _ documentation: String) -> Self {
     Self(name, .initializer, documentation)
   }
@@ -117,6 +133,8 @@ extension OptionSpec.Kind {
     case .choice(let words): return "one of " + words.map { "\"\($0)\"" }.joined(separator: ", ")
     case .initializer: return "the name of an initialiser or an object with its name and options"
     case .heads: return "an object with the width of each head"
+    case .text: return "a text"
+    case .texts(let count): return "a list of 1 to \(count) different texts, none of them empty"
     }
   }
 
@@ -132,6 +150,11 @@ extension OptionSpec.Kind {
       guard let list = value.arrayValue, !list.isEmpty, list.count <= 64 else { return false }
       return list.allSatisfy { $0.integerValue.map { range.contains(Int($0)) } ?? false }
     case .choice(let words): return value.stringValue.map { words.contains($0) } ?? false
+    case .text: return value.stringValue != nil
+    case .texts(let count):
+      guard let list = value.arrayValue, (1...count).contains(list.count) else { return false }
+      let texts = Set(list.compactMap(\.stringValue))
+      return texts.count == list.count && !texts.contains("")
     case .initializer: return value.stringValue != nil || value.objectValue != nil
     case .heads:
       guard let members = value.objectValue?.members, !members.isEmpty else { return false }

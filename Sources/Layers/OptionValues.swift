@@ -92,6 +92,10 @@ public struct OptionValues: Sendable {
   /// The word that was given in place of numbers.
   package func word(_ name: String) -> String? { values[name]?.stringValue }
 
+  package func texts(_ name: String) throws(StackLensError) -> [String] {
+    try value(name) { $0.arrayValue?.compactMap(\.stringValue) }
+  }
+
   /// The initialiser that was given; nil leaves it to the layer.
   func initializer(_ name: String) throws(StackLensError) -> WeightInitializer? {
     guard let value = values[name], !value.isNull else { return nil }

@@ -29,8 +29,8 @@ public indirect enum WeightInitializer: Sendable, Equatable {
   case identity(gain: Double)
   /// Normal with the deviation `std`, but in each column a share of zeros (Martens, 2010).
   case sparse(sparsity: Double, std: Double)
-  /// As another one, but zeros in one row.
-  case withZeroRow(Int, WeightInitializer)
+  /// As another one, but zeros in some rows.
+  case withZeroRows(Range<Int>, WeightInitializer)
   /// Parts of the given shape, one behind the other, each with the initialiser whose turn it is.
   case blocks([WeightInitializer], shape: [Int])
 
@@ -107,13 +107,13 @@ extension WeightInitializer {
     case .orthogonal(let gain): try Self.orthogonal(target, dims, gain, &random)
     case .identity(let gain): try Self.identity(target, dims, gain)
     case .sparse(let sparsity, let std): try Self.sparse(target, dims, sparsity, std, &random)
-    case .withZeroRow(let row, let other):
+    case .withZeroRows(let rows, let other):
       try other.fill(target, dims, &random)
       let width = dims.dropFirst().reduce(1, *)
-      guard !dims.isEmpty, (0..<dims[0]).contains(row) else {
-        throw .invalidArgument("there is no row \(row) in \(dims)")
+      guard !dims.isEmpty, rows.lowerBound >= 0, rows.upperBound <= dims[0] else {
+        throw .invalidArgument("there are no rows \(rows) in \(dims)")
       }
-      for i in row * width..<(row + 1) * width { target[i] = 0 }
+      for i in rows.lowerBound * width..<rows.upperBound * width { target[i] = 0 }
     case .blocks(let parts, let shape):
       let count = shape.reduce(1, *)
       guard !parts.isEmpty, count > 0, target.count % count == 0 else {

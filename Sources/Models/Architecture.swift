@@ -16,6 +16,9 @@ protocol Architecture: Sendable {
   /// data and never trained.
   func networks(seed: UInt64) throws(StackLensError) -> [NamedNetwork]
 
+  /// What a model that is made from files starts with; nil: the initial values of its networks.
+  func beginning() throws(StackLensError) -> Beginning?
+
   /// Learns from the data of `fitting` and tells it what was learned.
   func fit(_ fitting: Fitting) throws(StackLensError)
 
@@ -29,9 +32,20 @@ protocol Architecture: Sendable {
 }
 
 extension Architecture {
+  func beginning() throws(StackLensError) -> Beginning? { nil }
+
   func live(
     _ knowledge: Knowledge, seed: UInt64, threads: Int
   ) throws(StackLensError) -> (any LiveLearner)? { nil }
+}
+
+/// What a model starts with that was made from files.
+struct Beginning {
+  /// Options that make the same model without these files; null for those that are to be left out.
+  var options: [String: JSON] = [:]
+  /// Numbers in place of initial values, by name.
+  var tensors: [String: Tensor] = [:]
+  var facts: [String: JSON] = [:]
 }
 
 /// What a model is while it learns from one call to the next.

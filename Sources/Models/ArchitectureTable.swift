@@ -5,7 +5,7 @@ public enum ArchitectureTable {
   public static let all: [ArchitectureDefinition] = [
     AnomalyVAE.definition, ErrorFlowLSTM.definition, LogKeyLSTM.definition,
     ResolutionDQN.definition, SentimentClassifier.definition, Seq2Seq.definition,
-    SystemGraphGNN.definition, TicketClassifier.definition,
+    StackLensTransformer.definition, SystemGraphGNN.definition, TicketClassifier.definition,
   ]
 
   /// - Throws: `.invalidArgument` naming the kinds there are.

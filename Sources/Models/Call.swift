@@ -29,6 +29,18 @@ public struct Call: Sendable {
     return try estimator.session(network).outputs(inputs)
   }
 
+  /// What follows from what the model knows now, made once until that changes.
+  func derived<Value: Sendable>(
+    _ name: String, _ make: (Knowledge) throws(StackLensError) -> Value
+  ) throws(StackLensError) -> Value {
+    try estimator.derived(name, make)
+  }
+
+  /// - Parameter level: of optimisation; 0 for graphs in the form that runs.
+  func compiled(_ model: Model, level: Int? = nil) throws(StackLensError) -> Session {
+    try estimator.compiled(model, level: level)
+  }
+
   /// What learns between calls.
   func learner<Learner: LiveLearner>(
     as type: Learner.Type

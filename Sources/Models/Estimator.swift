@@ -10,7 +10,7 @@ import Training
 public final class Estimator: Sendable {
   public let definition: ArchitectureDefinition
   let architecture: any Architecture
-  /// The options as they were given.
+  /// The options that make such a model.
   let configuration: JSON
   let seed: UInt64
   let threadCount: Int
@@ -23,8 +23,8 @@ public final class Estimator: Sendable {
     var networks: [NamedNetwork]
     /// How often there was other knowledge.
     var version = 0
-    /// Compiled networks that hold this knowledge, by name.
-    var sessions: [String: Session] = [:]
+    /// What was made of this knowledge, by name: compiled networks, tokenizers.
+    var derived: [String: any Sendable] = [:]
     /// What learns between calls; nil before the first live one.
     var learner: (any LiveLearner)?
   }
@@ -38,10 +38,14 @@ public final class Estimator: Sendable {
       seed = UInt64(try values.integer("seed"))
       threadCount = try values.integer("threads")
       architecture = try definition.make(values)
-      configuration = options
       let networks = try architecture.networks(seed: seed)
+      var knowledge = Knowledge(networks)
+      let beginning = try architecture.beginning() ?? Beginning()
+      configuration = options.replacing(beginning.options)
+      for (name, tensor) in beginning.tensors { try knowledge.set(name, tensor) }
+      knowledge.facts = beginning.facts
       let running = networks.map { NamedNetwork($0.name, $0.model.withoutDropout()) }
-      state = Mutex(State(knowledge: Knowledge(networks), networks: running))
+      state = Mutex(State(knowledge: knowledge, networks: knowledge.filled(running)))
     } catch { throw error.within(kind) }
   }
 
@@ -54,7 +58,7 @@ public final class Estimator: Sendable {
       if try learner.settle(&state.knowledge) {
         state.networks = state.knowledge.filled(state.networks)
         state.version += 1
-        state.sessions = [:]
+        state.derived = [:]
       }
       return state
     }
@@ -94,22 +98,50 @@ public final class Estimator: Sendable {
     }
     model.metadata.append(KeyValue("stacklens.model", definition.name))
     for (key, value) in state.knowledge.facts.sorted(by: { $0.key < $1.key }) {
+      let text = value.encoded()
+      // A vocabulary is told by its hash.
       model.metadata.append(
-        KeyValue("stacklens." + key, String(decoding: value.encoded(), as: UTF8.self)))
+        text.count <= Self.longestEntry
+          ? KeyValue("stacklens." + key, String(decoding: text, as: UTF8.self))
+          : KeyValue("stacklens." + key + ".hash", String(Fingerprint.hash(text), radix: 16)))
     }
     return model
+  }
+
+  /// Bytes of a fact that metadata of files hold.
+  private static let longestEntry = 1 << 16
+
+  /// What follows from the knowledge of now, made once until that changes.
+  func derived<Value: Sendable>(
+    _ name: String, _ make: (Knowledge) throws(StackLensError) -> Value
+  ) throws(StackLensError) -> Value {
+    let now = try settled()
+    return try derived(name, now) { () throws(StackLensError) in try make(now.knowledge) }
+  }
+
+  private func derived<Value: Sendable>(
+    _ name: String, _ now: State, _ make: () throws(StackLensError) -> Value
+  ) throws(StackLensError) -> Value {
+    if let known = now.derived[name] as? Value { return known }
+    let made = try make()
+    // Where somebody fitted in between, it does not hold the knowledge of now.
+    state.withLock { if $0.version == now.version { $0.derived[name] = made } }
+    return made
   }
 
   /// The compiled form of a network.
   func session(_ name: String) throws(StackLensError) -> Session {
     let now = try settled()
-    if let known = now.sessions[name] { return known }
+    return try derived("network " + name, now) { () throws(StackLensError) in
+      try compiled(network(name, now))
+    }
+  }
+
+  func compiled(_ model: Model, level: Int? = nil) throws(StackLensError) -> Session {
     var options = SessionOptions()
     options.threadCount = threadCount
-    let session = try Session(network(name, now), options: options)
-    // Where somebody fitted in between, it does not hold the knowledge of now.
-    state.withLock { if $0.version == now.version { $0.sessions[name] = session } }
-    return session
+    if let level { options.optimizationLevel = level }
+    return try Session(model, options: options)
   }
 
   /// Learns from data.
@@ -160,5 +192,17 @@ public final class Estimator: Sendable {
           estimator: self, name, try Arguments(inputs, of: method),
           try OptionValues(options, method.options), knowledge))
     } catch { throw error.within("\(definition.name).\(name)") }
+  }
+}
+
+extension JSON {
+  /// An object with other members in place of those of these names; without them where they are null.
+  fileprivate func replacing(_ members: [String: JSON]) -> JSON {
+    guard !members.isEmpty else { return self }
+    var all = (objectValue?.members ?? []).filter { members[$0.key] == nil }
+    for (key, value) in members.sorted(by: { $0.key < $1.key }) where !value.isNull {
+      all.append(.init(key: key, value: value))
+    }
+    return .object(JSONObject(all))
   }
 }

@@ -12,6 +12,7 @@ public final class Fitting {
   var knowledge: Knowledge
   let seed: UInt64
   let threadCount: Int
+  private let estimator: Estimator
   private let observe: Trainer.Observer
   private let networks: [NamedNetwork]
   private(set) var history = History()
@@ -21,7 +22,7 @@ public final class Fitting {
     _ arguments: Arguments, _ options: OptionValues, _ observe: @escaping Trainer.Observer
   ) {
     (self.arguments, self.options, self.observe) = (arguments, options, observe)
-    (self.knowledge, self.networks) = (knowledge, networks)
+    (self.knowledge, self.networks, self.estimator) = (knowledge, networks, estimator)
     (seed, threadCount) = (estimator.seed, estimator.threadCount)
   }
 
@@ -38,9 +39,11 @@ public final class Fitting {
   /// - Parameters:
   ///   - recipe: options of the trainer as JSON members: optimizer, schedule, clip_norm, metrics, and
   ///     the loss where it is not the network's output "loss".
+  ///   - judge: says which epoch is best, in place of the loss on the validation rows.
+  ///   - epochs: in place of the option, where that has no default.
   func train(
     _ network: Model, _ recipe: [String: JSON], on source: any BatchSource,
-    validation: (any BatchSource)? = nil
+    validation: (any BatchSource)? = nil, judge: Judge? = nil, epochs: Int? = nil
   ) throws(StackLensError) {
     var members = recipe
     members["loss"] =
@@ -48,15 +51,15 @@ public final class Fitting {
     members["seed"] = .integer(Int64(seed))
     members["threads"] = .integer(Int64(threadCount))
     members["freeze"] = .array([.string(Knowledge.statistics + "*")])
-    if options.has("learning_rate") {
+    if recipe["learning_rate"] == nil, options.has("learning_rate") {
       members["learning_rate"] = .number(try options.number("learning_rate"))
     }
     if options.has("precision") { members["precision"] = .string(try options.text("precision")) }
     let settings = JSON.object(JSONObject(sorting: members))
     let trainer = try Trainer(knowledge.filled(network), TrainerOptions(settings))
     var plan = FitOptions()
-    plan.epochs = try options.integer("epochs")
-    plan.validation = validation
+    plan.epochs = if let epochs { epochs } else { try options.integer("epochs") }
+    (plan.validation, plan.judge) = (validation, judge)
     if validation != nil, options.has("patience") {
       plan.patience = try options.integer("patience")
     }
@@ -71,21 +74,34 @@ public final class Fitting {
     guard let network = networks.named(name) else {
       throw .internalError("there is no network '\(name)'")
     }
-    var options = SessionOptions()
-    options.threadCount = threadCount
-    let session = try Session(knowledge.filled(network), options: options)
-    return try session.outputs(inputs)
+    return try compiled(knowledge.filled(network)).outputs(inputs)
+  }
+
+  /// - Parameter level: of optimisation; 0 for graphs in the form that runs.
+  func compiled(_ model: Model, level: Int? = nil) throws(StackLensError) -> Session {
+    try estimator.compiled(model, level: level)
+  }
+
+  /// Rows in an order that follows from the seed, those of similar length together.
+  func order(
+    _ count: Int, _ lengths: [Int], isShuffled: Bool
+  ) throws(StackLensError) -> BatchOrder {
+    BatchOrder(rowCount: count, lengths: lengths, try settings(isShuffled: isShuffled))
+  }
+
+  private func settings(isShuffled: Bool) throws(StackLensError) -> ArraySource.Options {
+    var settings = ArraySource.Options()
+    settings.batchSize = try options.integer("batch_size")
+    settings.isShuffled = isShuffled
+    settings.seed = seed
+    return settings
   }
 
   /// Batches of rows in an order that follows from the seed.
   func batches(
     _ arrays: [String: Tensor], isShuffled: Bool = true
   ) throws(StackLensError) -> ArraySource {
-    var settings = ArraySource.Options()
-    settings.batchSize = try options.integer("batch_size")
-    settings.isShuffled = isShuffled
-    settings.seed = seed
-    return try ArraySource(arrays, settings)
+    try ArraySource(arrays, settings(isShuffled: isShuffled))
   }
 
   /// What to learn from and what to judge by: what is given for that, else a share of all.
@@ -128,8 +144,8 @@ extension Divisible {
 extension ArchitectureDefinition.Method {
   /// `fit` with the options that all trainings have.
   static func fit(
-    _ documentation: String, inputs: [ArchitectureDefinition.Port], epochs: Int,
-    batchSize: Int = 32, learningRate: Double, patience: Int, validationShare: Double = 0.1,
+    _ documentation: String, inputs: [ArchitectureDefinition.Port], epochs: Int?,
+    batchSize: Int = 32, learningRate: Double?, patience: Int, validationShare: Double = 0.1,
     options: [OptionSpec] = []
   ) -> Self {
     Self(
@@ -137,7 +153,9 @@ extension ArchitectureDefinition.Method {
       options: [
         .integer("epochs", 1...1_000_000, default: epochs, "Passes over the data."),
         .integer("batch_size", 1...1 << 24, default: batchSize, "Rows of a step."),
-        .number("learning_rate", 0...1e6, default: learningRate, "Of the optimiser."),
+        OptionSpec(
+          "learning_rate", .number(0...1e6), default: learningRate.map { .number($0) } ?? .null,
+          "Of the optimiser."),
         .integer(
           "patience", 1...1_000_000, default: patience,
           "Epochs without a better figure on the validation rows after which training ends."),

@@ -10,15 +10,24 @@ extension Network {
   static let missingLabel: Int64 = -100
 
   /// Cross-entropy of int64 labels [rows], -100 where one is missing.
-  /// - Parameter logits: [rows, classes].
-  func maskedCrossEntropy(_ logits: Edge, _ labels: Edge) throws(StackLensError) -> Edge {
+  /// - Parameters:
+  ///   - logits: [rows, classes].
+  ///   - weights: float32 [classes], what a row of each class counts in the mean.
+  func maskedCrossEntropy(
+    _ logits: Edge, _ labels: Edge, weights: Tensor? = nil
+  ) throws(StackLensError) -> Edge {
     let known = try isKnown(labels)
     let zero = constant(try Tensor(scalar: Int64(0)))
     let places = try unsqueezed(graph.add("Max", [labels, zero]), 1)
     let logs = graph.add("LogSoftmax", [logits], ["axis": .int(-1)])
     let picked = graph.add("GatherElements", [logs, places], ["axis": .int(1)])
     let losses = graph.add("Neg", [graph.add("Squeeze", [picked, try ints([1])])])
-    return try maskedMean(losses, known)
+    guard let weights else { return try maskedMean(losses, known) }
+    let counted =
+      known * graph.add("Gather", [constant(weights), graph.add("Max", [labels, zero])])
+    // Weights of a batch may add up to less than 1.
+    let sum = graph.add("Max", [total(counted), try graph.scalar("least", 1e-12)])
+    return total(losses * counted) / sum
   }
 
   /// Binary cross-entropy of logits, -100 where a target is missing.

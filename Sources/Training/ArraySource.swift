@@ -25,8 +25,6 @@ public final class ArraySource: BatchSource {
   /// Real columns of each row, where a mask tells.
   private let lengths: [Int]?
   private let order = Mutex<(epoch: Int, batches: [[Int]])?>(nil)
-  /// Batches whose rows are sorted by length together.
-  private static let poolSize = 50
 
   /// - Throws: `.invalidArgument` for no rows, or arrays whose first extents differ.
   public init(_ arrays: [String: Tensor], _ options: Options = Options()) throws(StackLensError) {
@@ -59,14 +57,15 @@ public final class ArraySource: BatchSource {
     }
   }
 
-  public var batchCount: Int? {
-    let (full, rest) = rowCount.quotientAndRemainder(dividingBy: options.batchSize)
-    return full + (rest > 0 && !options.dropsLast ? 1 : 0)
+  public var batchCount: Int? { rule.batchCount }
+
+  private var rule: BatchOrder {
+    BatchOrder(rowCount: rowCount, lengths: lengths, options)
   }
 
   public func batch(_ index: Int, ofEpoch epoch: Int) throws(StackLensError) -> Batch? {
     let rows: [Int]? = order.withLock { order in
-      if order?.epoch != epoch { order = (epoch, batches(ofEpoch: epoch)) }
+      if order?.epoch != epoch { order = (epoch, rule.batches(ofEpoch: epoch)) }
       guard let batches = order?.batches, batches.indices.contains(index) else { return nil }
       return batches[index]
     }
@@ -83,29 +82,6 @@ public final class ArraySource: BatchSource {
       batch[name] = try tensor.rows(rows, width: isCut ? width?.used : nil)
     }
     return batch
-  }
-
-  private func batches(ofEpoch epoch: Int) -> [[Int]] {
-    var rows = Array(0..<rowCount)
-    var random = RandomGenerator(
-      seed: options.seed &+ UInt64(truncatingIfNeeded: epoch) &* 0x9e37_79b9_7f4a_7c15)
-    if options.isShuffled { random.shuffle(&rows) }
-    if let lengths {
-      let pool = options.isShuffled ? options.batchSize * Self.poolSize : rowCount
-      for start in stride(from: 0, to: rowCount, by: pool) {
-        let end = min(rowCount, start + pool)
-        // Equal lengths keep the order that they have.
-        rows[start..<end].sort { lengths[$0] < lengths[$1] }
-      }
-    }
-    var batches = stride(from: 0, to: rowCount, by: options.batchSize).map {
-      Array(rows[$0..<min(rowCount, $0 + options.batchSize)])
-    }
-    if options.dropsLast, let last = batches.last, last.count < options.batchSize {
-      batches.removeLast()
-    }
-    if options.isShuffled, lengths != nil { random.shuffle(&batches) }
-    return batches
   }
 
   private static func lengths(of mask: Tensor, _ name: String) throws(StackLensError) -> [Int] {

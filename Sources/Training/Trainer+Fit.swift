@@ -158,6 +158,7 @@ private struct Fit {
       validation = figures.map { ($0.name == "loss" ? "val_loss" : $0.name, $0.value) }
       warnOfNoProgress(figures, majority, observe)
     }
+    if let judge = options.judge { validation.append((judge.name, try judge.figure(trainer))) }
     let (figure, isBetterUp) = try monitored(loss, validation)
     let isBest = isBetter(figure, than: progress.bestFigure, up: isBetterUp)
     let rate = trainer.learningRate
@@ -217,13 +218,15 @@ private struct Fit {
     _ loss: Double, _ validation: [(name: String, value: Double)]
   ) throws(StackLensError) -> (Double, Bool) {
     let figures = [("loss", loss)] + validation
-    let name = options.monitor ?? (validation.isEmpty ? "loss" : "val_loss")
+    let name =
+      options.monitor ?? options.judge?.name ?? (validation.isEmpty ? "loss" : "val_loss")
     guard let figure = figures.first(where: { $0.0 == name })?.1 else {
       throw .invalidArgument(
         "there is no figure '\(name)' to monitor; there are "
           + figures.map(\.0).joined(separator: ", "))
     }
-    return (figure, Metric(rawValue: name)?.isBetterUp ?? false)
+    let isBetterUp = name == options.judge?.name || Metric(rawValue: name)?.isBetterUp ?? false
+    return (figure, isBetterUp)
   }
 
   private func isBetter(_ figure: Double, than best: Double?, up: Bool) -> Bool {

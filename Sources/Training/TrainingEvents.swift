@@ -56,6 +56,8 @@ public struct FitOptions: Sendable {
   /// The figure that says which epoch is best: "val_loss", a metric, or "loss"; nil: "val_loss" with
   /// validation data, else "loss".
   public var monitor: String?
+  /// A figure of one's own at the end of each epoch, which says which is best unless `monitor` does.
+  public var judge: Judge?
   /// Epochs without a better figure after which training ends; nil: it does not end early.
   public var patience: Int?
   /// What counts as better must differ by more than this.
@@ -70,6 +72,18 @@ public struct FitOptions: Sendable {
   public var gradientReportInterval = 200
 
   public init() {}
+}
+
+/// A figure of merit, of which more is better.
+public struct Judge: Sendable {
+  let name: String
+  let figure: @Sendable (Trainer) throws(StackLensError) -> Double
+
+  public init(
+    _ name: String, _ figure: @escaping @Sendable (Trainer) throws(StackLensError) -> Double
+  ) {
+    (self.name, self.figure) = (name, figure)
+  }
 }
 
 /// What a fit came to.

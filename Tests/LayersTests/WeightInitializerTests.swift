@@ -79,7 +79,7 @@ struct WeightInitializerTests {
     #expect(cut.allSatisfy { $0 >= -1 && $0 <= 2 })
     // (φ(-1) - φ(2)) / (Φ(2) - Φ(-1)).
     #expect(abs(moments(cut).mean - 0.2296) < 0.03)
-    let rows = try numbers(.withZeroRow(1, .ones), [3, 2])
+    let rows = try numbers(.withZeroRows(1..<2, .ones), [3, 2])
     #expect(rows == [1, 1, 0, 0, 1, 1])
   }
 

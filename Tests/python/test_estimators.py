@@ -130,7 +130,38 @@ def fit_keys(model: Any) -> stacklens.History:
     return model.fit(keys, np.arange(40) % 10, epochs=2)
 
 
+def piece_rows(rows: int) -> dict[str, np.ndarray]:
+    random = np.random.default_rng(rows)
+    mask = (np.arange(7) < random.integers(2, 8, (rows, 1))).astype(np.int64)
+    return {
+        "input_ids": random.integers(0, 40, (rows, 7)) * mask, "attention_mask": mask,
+        "token_type_ids": np.zeros((rows, 7), np.int64),
+        "tech_ids": np.where(mask > 0, random.integers(-1, 3, (rows, 7)), -1),
+    }
+
+
+def small_transformer(**options: Any) -> models.StackLensTransformer:
+    return models.StackLensTransformer(
+        vocabulary=40, positions=16, width=12, layers=2, heads=3, feed_forward=16,
+        attention_heads=2, terms=["disk", "out of memory", "time"], **options,
+    )
+
+
+def fit_errors(model: Any) -> stacklens.History:
+    rows = piece_rows(60)
+    del rows["token_type_ids"]
+    return model.fit(
+        severity=rows["input_ids"][:, 0] % 4, category=np.where(np.arange(60) < 3, -100, np.arange(60) % 9), epochs=2,
+        **rows,
+    )
+
+
 CASES: dict[str, Case] = {
+    "stacklens_transformer": Case(
+        small_transformer, fit_errors, piece_rows,
+        lambda model, rows: list(vars(model.forward(**rows)).values()),
+        (models.StackLensTransformer, 115_105_551),
+    ),
     "anomaly_vae": Case(
         lambda **options: models.AnomalyVAE(12, (16, 8), 4, **options),
         lambda model: model.fit(vae_rows(300)["x"], epochs=3),

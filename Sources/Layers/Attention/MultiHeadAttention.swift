@@ -124,7 +124,7 @@ extension Network {
   }
 
   /// The heads' mixed values [batch, queries, heads, size] and the heads' mean weights.
-  private func attend(
+  func attend(
     _ q: Edge, _ k: Edge, _ v: Edge, _ bias: AttentionBias, _ size: Int, _ dropout: Double
   ) throws(StackLensError) -> (mixed: Edge, weights: Edge) {
     let product = graph.matMul(transposed(q, 0, 2, 1, 3), transposed(k, 0, 2, 3, 1))

@@ -34,7 +34,7 @@ extension Network {
       throw .invalidArgument("'padding_idx' is \(padding), the table has \(count) rows")
     }
     var start = weight ?? .normal(mean: 0, std: 1)
-    if let padding { start = .withZeroRow(padding, start) }
+    if let padding { start = .withZeroRows(padding..<padding + 1, start) }
     return try scope(name) { () throws(StackLensError) in
       let table = try parameter("weight", [count, width], start)
       let rows = graph.add("Gather", [table, ids])

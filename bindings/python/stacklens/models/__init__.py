@@ -15,6 +15,7 @@ from __future__ import annotations
 from ._estimator import Estimator, load
 from .anomalies import AnomalyVAE
 from .decisions import ResolutionDQN
+from .errors import AttendedPieces, ErrorReport, StackLensTransformer
 from .graphs import SystemEstimate, SystemGraphGNN
 from .log_keys import Detection, LogKeyLSTM
 from .sequences import ErrorFlowLSTM, ErrorWindows, Forecast
@@ -23,8 +24,10 @@ from .translation import Seq2Seq, Translation
 
 __all__ = [
     "AnomalyVAE",
+    "AttendedPieces",
     "Detection",
     "ErrorFlowLSTM",
+    "ErrorReport",
     "ErrorWindows",
     "Estimator",
     "Forecast",
@@ -32,6 +35,7 @@ __all__ = [
     "ResolutionDQN",
     "SentimentClassifier",
     "Seq2Seq",
+    "StackLensTransformer",
     "SystemEstimate",
     "SystemGraphGNN",
     "TicketClassifier",

@@ -113,8 +113,12 @@ class Estimator(Closing):
     def _epochs(self) -> int:
         for option in _kind(self.kind)["fit"]["options"]:
             if option["name"] == "epochs":
-                return int(option["default"])
+                return int(option["default"] or 1)
         return 1
+
+    def _default(self, option: str) -> Any:
+        """What an option of the kind is unless it is given."""
+        return next(o["default"] for o in _kind(self.kind)["options"] if o["name"] == option)
 
     def _call(
         self, method: str, arrays: Mapping[str, Any], count: int = 1, **options: Any

@@ -1,0 +1,195 @@
+import Base
+import Execution
+import Graphs
+import Layers
+import Tensors
+import Training
+
+/// What reads the texts of a call, made where there are any.
+struct Reading {
+  let kind: StackLensTransformer
+  private let make: () throws(StackLensError) -> TextReader
+
+  init(_ kind: StackLensTransformer, _ knowledge: Knowledge) {
+    self.kind = kind
+    make = { () throws(StackLensError) in
+      try TextReader(knowledge, kind.encoder, terms: kind.terms, maxLength: kind.maxLength)
+    }
+  }
+
+  init(_ kind: StackLensTransformer, _ call: Call) {
+    self.kind = kind
+    make = { () throws(StackLensError) in
+      try call.derived("reader") { (knowledge) throws(StackLensError) in
+        try TextReader(knowledge, kind.encoder, terms: kind.terms, maxLength: kind.maxLength)
+      }
+    }
+  }
+
+  func reader() throws(StackLensError) -> TextReader { try make() }
+}
+
+/// Pieces as arrays, held against the sizes of a model.
+struct PieceArrays {
+  /// input_ids, attention_mask, token_type_ids and tech_ids, int64 [rows, steps].
+  let tensors: [String: Tensor]
+
+  /// - Throws: `.shapeMismatch` for arrays of different extents and more steps than positions;
+  ///   `.invalidArgument` for ids that there are not, and a row whose mask is all 0.
+  init(
+    _ arguments: Arguments, _ prefix: String, _ kind: StackLensTransformer
+  ) throws(StackLensError) {
+    let sizes = kind.encoder.settings
+    let ids = try arguments.integers(prefix + "input_ids", [nil, nil], in: 0..<sizes.vocabulary)
+    let dims: [Int?] = ids.shape.dims
+    guard ids.shape[1] <= sizes.positions else {
+      throw .shapeMismatch(
+        "'\(prefix)input_ids' has shape \(ids.shape), expected [rows, at most \(sizes.positions)]")
+    }
+    func optional(
+      _ name: String, in range: Range<Int>, else value: Int64
+    ) throws(StackLensError) -> Tensor {
+      guard arguments.has(prefix + name) else {
+        return try Tensor([Int64](repeating: value, count: ids.count), shape: ids.shape)
+      }
+      return try arguments.integers(prefix + name, dims, in: range)
+    }
+    let mask = try arguments.integers(prefix + "attention_mask", dims, in: 0..<2)
+    let real = try mask.integers()
+    let width = ids.shape[1]
+    for row in 0..<ids.shape[0]
+    where !real[row * width..<(row + 1) * width].contains(1) {
+      throw .invalidArgument("row \(row) has no piece: its mask is all 0")
+    }
+    tensors = [
+      "input_ids": ids, "attention_mask": mask,
+      "token_type_ids": prefix.isEmpty
+        ? try optional("token_type_ids", in: 0..<sizes.types, else: 0)
+        : try Tensor(zeros: .int64, ids.shape),
+      "tech_ids": try optional("tech_ids", in: -1..<kind.terms.count, else: -1),
+    ]
+  }
+}
+
+/// Errors with what is known of them.
+struct LabelledErrors: Divisible {
+  let texts: EncodedTexts
+  /// -100 where it is not known.
+  let severity, category: [Int64]
+  /// What the confidence shall be; -100 where the answer tells.
+  let reliability: [Float]
+
+  static func areGiven(_ arguments: Arguments, _ prefix: String) -> Bool {
+    ["text", "input_ids", "severity", "category"].contains { arguments.has(prefix + $0) }
+  }
+
+  /// - Throws: `.invalidArgument` for texts and pieces at once or neither, for no label at all, and for
+  ///   labels that there are not; `.shapeMismatch` for columns of different heights.
+  init(
+    _ arguments: Arguments, _ prefix: String, _ reading: Reading
+  ) throws(StackLensError) {
+    switch (arguments.has(prefix + "text"), arguments.has(prefix + "input_ids")) {
+    case (true, false): texts = try reading.reader().read(arguments.texts(prefix + "text"))
+    case (false, true):
+      let arrays = try PieceArrays(arguments, prefix, reading.kind).tensors
+      texts = try EncodedTexts(
+        arrays.tensor("input_ids"), mask: arrays.tensor("attention_mask"),
+        terms: arrays.tensor("tech_ids"))
+    default:
+      throw .invalidArgument("expected one of '\(prefix)text' and '\(prefix)input_ids'")
+    }
+    let rows = texts.count
+    func labels(_ name: String, _ count: Int) throws(StackLensError) -> [Int64] {
+      guard arguments.has(prefix + name) else {
+        return [Int64](repeating: Network.missingLabel, count: rows)
+      }
+      let missing = Int(Network.missingLabel)
+      return try arguments.integers(prefix + name, [rows], in: 0..<count, missing: missing)
+        .elements(as: Int64.self)
+    }
+    severity = try labels("severity", reading.kind.severities.count)
+    category = try labels("category", reading.kind.categories.count)
+    reliability =
+      try arguments.has(prefix + "reliability")
+      ? arguments.reals(prefix + "reliability", [rows]).elements(as: Float.self)
+      : [Float](repeating: Float(Network.missingLabel), count: rows)
+    for (row, value) in reliability.enumerated()
+    where !(0...1).contains(value) && value != Float(Network.missingLabel) {
+      throw .invalidArgument("'\(prefix)reliability' holds \(value) in row \(row), expected 0 to 1")
+    }
+    guard rows == 0 || (severity + category).contains(where: { $0 >= 0 }) else {
+      throw .invalidArgument(
+        "there is no label: give '\(prefix)severity', '\(prefix)category' or both")
+    }
+  }
+
+  private init(
+    _ texts: EncodedTexts, _ severity: [Int64], _ category: [Int64], _ reliability: [Float]
+  ) {
+    (self.texts, self.severity, self.category) = (texts, severity, category)
+    self.reliability = reliability
+  }
+
+  var count: Int { texts.count }
+
+  func taking(_ rows: [Int]) -> LabelledErrors {
+    LabelledErrors(
+      texts.taking(rows), rows.map { severity[$0] }, rows.map { category[$0] },
+      rows.map { reliability[$0] })
+  }
+}
+
+/// What each class counts in the losses; nil: all the same.
+struct ClassWeights {
+  private(set) var severity, category: Tensor?
+
+  init(
+    _ data: LabelledErrors, _ kind: StackLensTransformer, _ options: OptionValues
+  ) throws(StackLensError) {
+    guard try options.text("class_weights") == "balanced" else { return }
+    severity = try Self.balanced(data.severity, kind.severities.count)
+    category = try Self.balanced(data.category, kind.categories.count)
+  }
+
+  /// n / (k n_c) for a class with n_c of the n examples of k classes that occur.
+  private static func balanced(_ labels: [Int64], _ count: Int) throws(StackLensError) -> Tensor {
+    var counts = [Int](repeating: 0, count: count)
+    for label in labels where label >= 0 { counts[Int(label)] += 1 }
+    let known = Float(counts.reduce(0, +))
+    let present = Float(counts.count { $0 > 0 })
+    return try Tensor(
+      counts.map { $0 > 0 ? known / (present * Float($0)) : 1 }, shape: Shape([count]))
+  }
+}
+
+/// Batches of errors, of similar length together: pieces, or the encoder's states of them.
+struct ErrorBatches: BatchSource {
+  let rows: LabelledErrors
+  private let states: EncoderStates?
+  private let order: BatchOrder
+
+  init(_ rows: LabelledErrors, states: EncoderStates?, order: BatchOrder) {
+    (self.rows, self.states, self.order) = (rows, states, order)
+  }
+
+  var batchCount: Int? { order.batchCount }
+
+  func batch(_ index: Int, ofEpoch epoch: Int) throws(StackLensError) -> Batch? {
+    let batches = order.batches(ofEpoch: epoch)
+    guard batches.indices.contains(index) else { return nil }
+    return try batch(batches[index])
+  }
+
+  private func batch(_ places: [Int]) throws(StackLensError) -> Batch {
+    var batch = try rows.texts.padded(places)
+    if let states {
+      batch["input_ids"] = nil
+      batch["token_type_ids"] = nil
+      batch["states"] = try states.padded(places)
+    }
+    batch["severity"] = try Tensor(places.map { rows.severity[$0] })
+    batch["category"] = try Tensor(places.map { rows.category[$0] })
+    batch["reliability"] = try Tensor(places.map { rows.reliability[$0] })
+    return batch
+  }
+}
