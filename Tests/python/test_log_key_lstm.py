@@ -17,8 +17,8 @@ def fitted(keys: Any = None, **options: Any) -> models.LogKeyLSTM:
     settings: dict[str, Any] = {"keys": 5, "window": 2, "embedding": 8, "hidden": 8, "top": 1}
     model = models.LogKeyLSTM(**{**settings, **options})
     model.fit(
-        [CYCLE, CYCLE[:4]] * 20 if keys is None else keys, epochs=300, learning_rate=1e-2,
-        batch_size=16, patience=300, validation_share=0.0,
+        [CYCLE, CYCLE[:4]] * 20 if keys is None else keys, epochs=80, learning_rate=1e-2,
+        batch_size=16, patience=80, validation_share=0.0,
     )
     return model
 
@@ -98,6 +98,28 @@ def test_merged_windows_train_as_often_as_they_occur() -> None:
     model = fitted([[1, 2]] * 30 + [[1, 3]] * 10, window=1, hidden=16)
     scores = np.exp(model.predict([[1]])[0])
     np.testing.assert_allclose(scores[1:3] / scores.sum(), [0.75, 0.25], atol=0.05)
+
+
+def test_quantities_are_the_counts_of_keys_that_vary_little() -> None:
+    # Key 1 comes twice, 4 and 5 both or neither, 2 as often as it likes.
+    sessions = [[1, 1] + [2] * times + [4, 5] * (times % 2) for times in range(40)] * 3
+    sessions += [[1, 1] + [2] * times for times in range(100, 103)]
+    model = models.LogKeyLSTM(5, 1, 8, 8, 1, rule="top", top=5, quantities=True)
+    model.fit(sessions, epochs=1, false_alarms=0.02)
+    keys, *known = model.facts["quantities"]
+    assert keys == [1, 4, 5] and known == [[2, 0, 0], [2, 1, 1]]
+    wrong = [[1, 2, 2], [1, 1, 1, 2], [1, 1, 4], [1, 1, 4, 5, 4, 5]]
+    found = model.detect([[1, 1, *[2] * 60], [1, 1, 4, 5], *wrong])
+    np.testing.assert_array_equal(found.has_known_counts, [True, True] + [False] * 4)
+    np.testing.assert_array_equal(found.is_anomaly, ~found.has_known_counts)
+    # How often keys occur is known at the end.
+    np.testing.assert_array_equal(found.first_anomaly, [-1, -1, 3, 4, 3, 6])
+    # Nobody may be called an anomaly: what only one session had tells nothing.
+    model.fit(sessions, epochs=1, false_alarms=0.0)
+    assert model.facts["quantities"][0] == [1, 4, 5]
+    model.fit([*sessions, [1, 1, 4]], epochs=1, false_alarms=0.0)
+    assert model.facts["quantities"][0] == [1, 5]
+    assert fitted().detect([[1, 2, 3, 1]] * 2).has_known_counts.all()
 
 
 def test_the_threshold_comes_from_validation_sessions() -> None:

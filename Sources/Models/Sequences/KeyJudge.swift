@@ -21,18 +21,23 @@ struct KeyJudge {
     var surprise: Float = 0
     /// -log p of the end; 0 where it is not judged.
     var endSurprise: Float = 0
+    /// Whether keys occur as often as in normal sessions; true where that is not judged.
+    var hasKnownCounts = true
   }
 
   private let layout: KeyLayout
   private let seen: Set<Int64>
   /// Keys of the shortest session that the model learned from.
   private let shortest: Int
+  /// How often keys occur in normal sessions, where that is judged.
+  private let quantities: KeyQuantities?
   /// Windows that run at once.
   private static let batchSize = 4096
 
   /// - Parameter seen: the keys that the model learned from; others cannot be expected.
-  init(_ layout: KeyLayout, seen: Set<Int64>, shortest: Int) {
-    (self.layout, self.seen, self.shortest) = (layout, seen, shortest)
+  init(_ layout: KeyLayout, seen: Set<Int64>, shortest: Int, quantities: KeyQuantities? = nil) {
+    (self.layout, self.seen) = (layout, seen)
+    (self.shortest, self.quantities) = (shortest, quantities)
   }
 
   /// A verdict on each session.
@@ -52,7 +57,7 @@ struct KeyJudge {
     }
     let logits = try self.logits(of: windows, run)
     let norms = (0..<windows.count).map { logSumExp(logits[row($0)]) }
-    return steps.map { steps in
+    return zip(sessions, steps).map { session, steps in
       var verdict = Verdict()
       for step in steps {
         var (rank, surprise) = (layout.classCount + 1, Float.infinity)
@@ -64,6 +69,9 @@ struct KeyJudge {
         }
         verdict.add(step, rank, surprise, limit)
       }
+      verdict.hasKnownCounts = quantities?.hold(for: session) ?? true
+      // They are known at the end.
+      if !verdict.hasKnownCounts { verdict.firstAnomaly = verdict.firstAnomaly ?? session.count }
       return verdict
     }
   }

@@ -1,5 +1,4 @@
 import Base
-import Glibc
 import Tensors
 
 /// What of a session a log-key model sees and says.
@@ -72,55 +71,15 @@ struct KeyWindows {
   }
 
   /// What the network takes, for some of the windows.
-  func inputs(_ rows: Range<Int>) throws(StackLensError) -> [String: Tensor] {
+  func inputs(_ rows: some Collection<Int>) throws(StackLensError) -> [String: Tensor] {
     func part<Element: TensorElement>(
       _ values: [Element], _ width: Int
     ) throws(StackLensError) -> Tensor {
       try Tensor(
-        Array(values[rows.lowerBound * width..<rows.upperBound * width]),
-        shape: Shape([rows.count, width]))
+        rows.flatMap { values[$0 * width..<($0 + 1) * width] }, shape: Shape([rows.count, width]))
     }
     var inputs = ["keys": try part(keys, layout.window)]
     if layout.hasCounts { inputs["counts"] = try part(counts, layout.keyCount) }
     return inputs
-  }
-}
-
-extension KeyWindows {
-  /// The windows of sessions with how often each class followed, as training takes them.
-  ///
-  /// A window that occurs n times counts n^repetition, on average 1 (so that steps are as large as
-  /// with windows that are not merged), in the proportions of what followed it. What is best for a window does
-  /// not depend on the exponent, how much of the network's care it gets does.
-  /// - Throws: `.invalidArgument` where no session has a window.
-  static func training(
-    _ sessions: KeySessions, _ layout: KeyLayout, repetition: Double
-  ) throws(StackLensError) -> [String: Tensor] {
-    var windows = KeyWindows(layout, seen: sessions.keys)
-    var followers: [Float] = []
-    let width = layout.classCount
-    for (session, repetitions) in zip(sessions.distinct, sessions.repetitions) {
-      for case let (window, next)? in windows.steps(of: session).map(\.expected) {
-        if windows.count * width > followers.count {
-          followers += [Float](repeating: 0, count: windows.count * width - followers.count)
-        }
-        followers[window * width + next] += Float(repetitions)
-      }
-    }
-    guard windows.count > 0 else {
-      throw .invalidArgument("no session is longer than the window of \(layout.window) keys")
-    }
-    let totals = (0..<windows.count).map { window in
-      followers[window * width..<(window + 1) * width].reduce(0.0) { $0 + Double($1) }
-    }
-    let weights = totals.map { pow($0, repetition) }
-    let mean = weights.reduce(0, +) / Double(windows.count)
-    for index in followers.indices {
-      let window = index / width
-      followers[index] *= Float(weights[window] / totals[window] / mean)
-    }
-    var arrays = try windows.inputs(0..<windows.count)
-    arrays["followers"] = try Tensor(followers, shape: Shape([windows.count, width]))
-    return arrays
   }
 }

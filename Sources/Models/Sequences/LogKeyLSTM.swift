@@ -5,7 +5,8 @@ import Tensors
 
 /// Learns in which order event keys of a log follow each other in normal sessions; a key that is not
 /// among the likely ones is an anomaly (DeepLog: Du et al., 2017). With `counts` it also sees how often
-/// each key came so far in the session (as LogAnomaly does: Meng et al., 2019).
+/// each key came so far in the session (as LogAnomaly does: Meng et al., 2019). With `quantities` it
+/// also knows how often keys occur in whole sessions.
 ///
 ///     last h keys → embedding → LSTM → last state ┐
 ///     counts → log(1 + n) → Linear, ReLU ─────────┴→ Linear → the next key, or the end
@@ -15,6 +16,8 @@ struct LogKeyLSTM: Architecture {
   private let hidden: Int
   private let layerCount: Int
   private let dropout: Double
+  /// Whether it is judged how often keys occur in a session.
+  private let hasQuantities: Bool
   /// Likely keys, one of which the next must be; nil: its probability decides.
   private let top: Int?
 
@@ -31,6 +34,9 @@ struct LogKeyLSTM: Architecture {
       .flag("padded", default: false, "Whether the first keys of a session are judged too."),
       .flag("end", default: false, "Whether it is judged where a session ends."),
       .flag("counts", default: false, "Whether counts of the keys so far are seen."),
+      .flag(
+        "quantities", default: false,
+        "Whether it is judged how often keys occur in a whole session."),
       .choice(
         "rule", ["top", "probability"], default: "top",
         "What an anomaly is: a key that is not among the likely ones, or one of low probability."),
@@ -44,12 +50,9 @@ struct LogKeyLSTM: Architecture {
       learningRate: 1e-3, patience: 10,
       options: [
         .number(
-          "repetition", 0...1, default: 1,
-          "A window that occurs n times counts n to this power; 1: as often as it occurs."),
-        .number(
           "false_alarms", 0...1, default: 0.001,
-          "The share of validation sessions that may be above a threshold; half of it for the end's."
-        ),
+          "The share of normal sessions that may be anomalies, parted among keys, the end and "
+            + "quantities as far as they are judged.")
       ]),
     methods: [
       .init(
@@ -67,6 +70,10 @@ struct LogKeyLSTM: Architecture {
             "worst_rank", "int64 [sessions]: 1 where every key was the likeliest; 0: none judged."),
           .init("surprise", "float32 [sessions]: the largest -log p of a key."),
           .init("end_surprise", "float32 [sessions]: -log p of the end; 0 where it is not judged."),
+          .init(
+            "has_known_counts",
+            "bool [sessions]: whether keys occur as often as in normal sessions; true where that is "
+              + "not judged."),
         ],
         options: [
           .integer("top", 1...1 << 20, default: nil, "In place of the model's rule."),
@@ -94,6 +101,7 @@ struct LogKeyLSTM: Architecture {
     hidden = try options.integer("hidden")
     layerCount = try options.integer("layers")
     dropout = try options.number("dropout")
+    hasQuantities = try options.flag("quantities")
     top = try options.text("rule") == "top" ? options.integer("top") : nil
   }
 
@@ -134,8 +142,8 @@ struct LogKeyLSTM: Architecture {
     let followers = network.input(
       "followers", .float32, [.named("batch"), .fixed(layout.classCount)])
     let logs = graph.add("LogSoftmax", [logits], ["axis": .int(-1)])
-    let mean = graph.add("ReduceMean", [followers * logs], ["keepdims": .int(0)])
-    network.output(mean * (try graph.scalar("classes", -Float(layout.classCount))), "loss")
+    func sum(_ values: Edge) -> Edge { graph.add("ReduceSum", [values], ["keepdims": .int(0)]) }
+    network.output(graph.add("Neg", [sum(followers * logs)]) / sum(followers), "loss")
     return try network.model()
   }
 }
@@ -149,22 +157,26 @@ extension LogKeyLSTM {
       KeySessions(arguments, "", known: known),
       given: isGiven ? KeySessions(arguments, "validation_", known: known) : nil)
     if arguments.has("vectors") { try take(arguments, &fitting.knowledge) }
-    let repetition = try fitting.options.number("repetition")
-    let windows = try KeyWindows.training(sessions, layout, repetition: repetition)
     try fitting.train(
       training(seed: fitting.seed),
-      ["optimizer": .string("adam")], on: fitting.batches(windows),
+      ["optimizer": .string("adam")], on: KeyBatches(sessions, layout, fitting),
       validation: held.map { (held) throws(StackLensError) in
-        try fitting.batches(
-          KeyWindows.training(held, layout, repetition: repetition), isShuffled: false)
+        try KeyBatches(held, layout, fitting, isShuffled: false)
       })
-    try judge(sessions, held ?? sessions, fitting)
+    try judge(sessions, held, fitting)
   }
 
-  /// Notes what is normal: what was seen, and the thresholds of surprise.
+  /// Notes what is normal: what was seen, how often, and the thresholds of surprise.
   private func judge(
-    _ sessions: KeySessions, _ held: KeySessions, _ fitting: Fitting
+    _ sessions: KeySessions, _ held: KeySessions?, _ fitting: Fitting
   ) throws(StackLensError) {
+    let parts = 1 + (layout.hasEnd ? 1 : 0) + (hasQuantities ? 1 : 0)
+    let share = try fitting.options.number("false_alarms") / Double(parts)
+    if hasQuantities {
+      let normal = held.map { [sessions, $0] } ?? [sessions]
+      KeyQuantities(of: normal, newShare: share).remember(in: &fitting.knowledge)
+    }
+    let held = held ?? sessions
     let shortest = sessions.distinct.map(\.count).min() ?? 0
     let seen = sessions.keys.union(held.keys)
     fitting.knowledge.facts["shortest"] = .integer(Int64(shortest))
@@ -173,7 +185,6 @@ extension LogKeyLSTM {
     let verdicts = try KeyJudge(layout, seen: seen, shortest: 0).verdicts(held.distinct) {
       (inputs) throws(StackLensError) in try fitting.run("", inputs)
     }
-    let share = try fitting.options.number("false_alarms") / (layout.hasEnd ? 2 : 1)
     func note(_ name: String, _ surprise: (KeyJudge.Verdict) -> Float) {
       let all = held.places.map { Double(surprise(verdicts[$0])) }
       fitting.knowledge.facts[name] = .number(quantile(all, 1 - share))
@@ -222,7 +233,8 @@ extension LogKeyLSTM {
     let seen = (call.knowledge.facts["seen"]?.arrayValue ?? []).compactMap(\.integerValue)
     let judge = KeyJudge(
       layout, seen: Set(seen.filter { 1...Int64(layout.keyCount) ~= $0 }),
-      shortest: Int(clamping: call.knowledge.facts["shortest"]?.integerValue ?? 0))
+      shortest: Int(clamping: call.knowledge.facts["shortest"]?.integerValue ?? 0),
+      quantities: try KeyQuantities(call.knowledge))
     let verdicts = try judge.verdicts(sessions.distinct, limit: try limit(call)) {
       (inputs) throws(StackLensError) in try call.run("", inputs)
     }
@@ -233,6 +245,7 @@ extension LogKeyLSTM {
       .tensor(try Tensor(each.map { Int64($0.worstRank) })),
       .tensor(try Tensor(each.map(\.surprise))),
       .tensor(try Tensor(each.map(\.endSurprise))),
+      .tensor(try Tensor(each.map(\.hasKnownCounts))),
     ]
   }
 

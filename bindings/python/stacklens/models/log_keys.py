@@ -30,6 +30,8 @@ class Detection:
         The largest -log p of a key; infinite where something came that cannot be expected.
     end_surprise : array [sessions]
         -log p of the end; 0 where it is not judged.
+    has_known_counts : array [sessions]
+        Whether keys occur as often as in normal sessions; true where that is not judged.
     """
 
     is_anomaly: np.ndarray
@@ -37,6 +39,7 @@ class Detection:
     worst_rank: np.ndarray
     surprise: np.ndarray
     end_surprise: np.ndarray
+    has_known_counts: np.ndarray
 
 
 class LogKeyLSTM(Estimator):
@@ -64,6 +67,9 @@ class LogKeyLSTM(Estimator):
         Whether it is judged where a session ends.
     counts : bool
         Whether the network sees how often each key came so far in the session.
+    quantities : bool
+        Whether it is judged how often keys occur in a whole session: the counts of those keys that
+        vary little, taken together, must be known from normal sessions.
     rule : {"top", "probability"}
         What an anomaly is: a key that is not among the ``top`` likeliest ones, or one that is less
         probable than `fit` found in normal sessions.
@@ -92,6 +98,7 @@ class LogKeyLSTM(Estimator):
         padded: bool = False,
         end: bool = False,
         counts: bool = False,
+        quantities: bool = False,
         rule: str = "top",
         top: int = 9,
         seed: int = 42,
@@ -99,8 +106,8 @@ class LogKeyLSTM(Estimator):
     ) -> None:
         super().__init__(
             keys=keys, window=window, embedding=embedding, hidden=hidden, layers=layers,
-            dropout=dropout, padded=padded, end=end, counts=counts, rule=rule, top=top,
-            seed=seed, threads=threads,
+            dropout=dropout, padded=padded, end=end, counts=counts, quantities=quantities,
+            rule=rule, top=top, seed=seed, threads=threads,
         )
 
     def fit(
@@ -115,7 +122,6 @@ class LogKeyLSTM(Estimator):
         learning_rate: float = 1e-3,
         patience: int = 10,
         validation_share: float = 0.1,
-        repetition: float = 1.0,
         false_alarms: float = 0.001,
         callback: Optional[Callback] = None,
         progress: Optional[bool] = None,
@@ -132,11 +138,9 @@ class LogKeyLSTM(Estimator):
             Keys and lengths of normal sessions to judge by and to find the threshold; a share of
             the sessions unless given.
         epochs, batch_size, learning_rate, patience, validation_share
-        repetition : float
-            Windows that are equal are merged: one that occurs n times counts n to this power.
         false_alarms : float
-            The share of validation sessions that may be above a threshold, half of it for the end's
-            where that is judged.
+            The share of normal sessions that may be called anomalies, parted among keys, the end and
+            quantities as far as they are judged.
         callback, progress
             As in `stacklens.Trainer.fit`.
         """
@@ -147,7 +151,7 @@ class LogKeyLSTM(Estimator):
                 arrays["validation_" + name] = array
         options = {
             "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate,
-            "patience": patience, "validation_share": validation_share, "repetition": repetition,
+            "patience": patience, "validation_share": validation_share,
             "false_alarms": false_alarms,
         }
         return self._fit(arrays, options, callback, progress)
@@ -187,7 +191,7 @@ class LogKeyLSTM(Estimator):
             The largest -log p of a key and of the end that are normal.
         """
         found = self._call(
-            "detect", _sessions(keys, lengths), 5, top=top, threshold=threshold,
+            "detect", _sessions(keys, lengths), 6, top=top, threshold=threshold,
             end_threshold=end_threshold,
         )
         return Detection(*found)
