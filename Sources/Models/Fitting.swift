@@ -41,16 +41,19 @@ public final class Fitting {
   ///     the loss where it is not the network's output "loss".
   ///   - judge: says which epoch is best, in place of the loss on the validation rows.
   ///   - epochs: in place of the option, where that has no default.
+  ///   - untouched: patterns of names of parameters that stay as they are.
   func train(
     _ network: Model, _ recipe: [String: JSON], on source: any BatchSource,
-    validation: (any BatchSource)? = nil, judge: Judge? = nil, epochs: Int? = nil
+    validation: (any BatchSource)? = nil, judge: Judge? = nil, epochs: Int? = nil,
+    untouched: [String] = []
   ) throws(StackLensError) {
     var members = recipe
     members["loss"] =
       recipe["loss"] ?? .object(JSONObject([.init(key: "output", value: .string("loss"))]))
     members["seed"] = .integer(Int64(seed))
     members["threads"] = .integer(Int64(threadCount))
-    members["freeze"] = .array([.string(Knowledge.statistics + "*")])
+    members["freeze"] = .array(
+      ([Knowledge.statistics + "*"] + untouched).map { .string($0) })
     if recipe["learning_rate"] == nil, options.has("learning_rate") {
       members["learning_rate"] = .number(try options.number("learning_rate"))
     }

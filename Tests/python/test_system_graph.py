@@ -339,3 +339,14 @@ def test_files_take_graphs_of_any_size(
         for run in (other.run(None, data), again.run(None, data)):
             for name, value in zip(names, run):
                 np.testing.assert_allclose(value, getattr(expected, name), atol=1e-4)
+
+
+def test_heads_without_labels_stay_as_they_are(caplog: pytest.LogCaptureFixture) -> None:
+    data = some_graph(5, 8, 1, 10)
+    model, fresh = make(), make()
+    fresh.fit(**data, node_health=np.zeros(50, np.int64), epochs=1, learning_rate=1e-30)
+    model.fit(**data, node_health=np.arange(50) % 5, epochs=3, learning_rate=1e-2)
+    assert not caplog.records
+    for name, value in model.model().state_dict().items():
+        is_kept = name.startswith(("edge_head.", "system_head."))
+        assert np.array_equal(value, fresh.model().parameter(name)) == is_kept, name

@@ -245,7 +245,19 @@ struct SystemGraphGNN: Architecture {
             .init(key: "weight_decay", value: .number(1e-4)),
           ]))
       ],
-      on: GraphBatches(data, chosen, fitting), validation: validation)
+      on: GraphBatches(data, chosen, fitting), validation: validation,
+      untouched: Self.unlabelledHeads(fitting.arguments))
+  }
+
+  /// Patterns of the parameters that no kind of label says anything about.
+  private static func unlabelledHeads(_ arguments: Arguments) -> [String] {
+    let labels = [
+      "node_head": ["node_health"], "edge_head": ["edge_propagation", "edge_propagation_reverse"],
+      "system_head": ["system_health"],
+    ]
+    return labels.filter { !$0.value.contains(where: arguments.has) }.keys.sorted().map {
+      $0 + ".*"
+    }
   }
 
   // Asking -----------------------------------------------------------------------------------
