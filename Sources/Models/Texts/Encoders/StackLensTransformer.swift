@@ -112,7 +112,7 @@ struct StackLensTransformer: Architecture {
         "groups": .array(isFrozen ? [groups[2]] : groups),
       ]),
       "schedule": object([
-        "name": .string("cosine"), "warmup_steps": .integer(Int64(min(500, max(1, steps / 10)))),
+        "name": .string("cosine"), "warmup_steps": .integer(Int64(min(500, steps / 10))),
       ]),
       "clip_norm": .number(1),
       "learning_rate": .number(
