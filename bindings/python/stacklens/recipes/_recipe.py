@@ -16,7 +16,9 @@ import stacklens
 __all__ = ["Claim", "Options", "Recipe", "Result", "names", "recipe"]
 
 #: Modules of this package, each with a ``RECIPE``.
-_MODULES = ("cartpole", "cora", "hdfs", "hdfs_vae", "nab", "root_cause", "seq2seq")
+_MODULES = (
+    "cartpole", "cora", "error_classes", "hdfs", "hdfs_vae", "latency", "nab", "root_cause", "seq2seq",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
