@@ -22,7 +22,8 @@ enum BertGraph {
   ///
   /// Inputs: input_ids, attention_mask, token_type_ids, all int64 [batch, sequence]. Outputs:
   /// last_hidden_state [batch, sequence, width], sentence_embedding [batch, width] (pooled, not
-  /// normalised).
+  /// normalised). Parameters are called as in Hugging Face `transformers`; weights of linear layers are
+  /// [in, out].
   static func standard(
     _ weights: BertWeights, _ config: EncoderConfiguration
   ) throws(StackLensError) -> Graph {
@@ -37,7 +38,8 @@ enum BertGraph {
       graph.add(
         "LayerNormalization",
         [
-          x, graph.constant(name + ".scale", norm.scale), graph.constant(name + ".bias", norm.bias),
+          x, graph.constant(name + ".weight", norm.scale),
+          graph.constant(name + ".bias", norm.bias),
         ], ["axis": .int(-1), "epsilon": .float(config.epsilon)])
     }
     func linear(
@@ -53,10 +55,14 @@ enum BertGraph {
     let length = graph.add("Gather", [graph.add("Shape", [ids]), try graph.scalarIndex(1)])
     let places = graph.add(
       "Range", [try graph.scalarIndex(0), length, try graph.scalarIndex(1)])
-    let word = graph.add("Gather", [graph.constant("words", weights.words), ids])
-    let position = graph.add("Gather", [graph.constant("positions", weights.positions), places])
-    let type = graph.add("Gather", [graph.constant("types", weights.types), types])
-    var x = normalized(word + position + type, weights.normalization, "embedding")
+    let word = graph.add(
+      "Gather", [graph.constant("embeddings.word_embeddings.weight", weights.words), ids])
+    let position = graph.add(
+      "Gather",
+      [graph.constant("embeddings.position_embeddings.weight", weights.positions), places])
+    let type = graph.add(
+      "Gather", [graph.constant("embeddings.token_type_embeddings.weight", weights.types), types])
+    var x = normalized(word + position + type, weights.normalization, "embeddings.LayerNorm")
     let floatMask = graph.add("Cast", [mask], ["to": .int(Int64(ElementType.float32.rawValue))])
     let keyMask = graph.add("Unsqueeze", [floatMask, try graph.ints("axes", [1, 2])])
     let bias =
@@ -65,24 +71,24 @@ enum BertGraph {
     let scale = try graph.scalar("scale", Float(config.headWidth).squareRoot())
     for (index, layer) in weights.layers.enumerated() {
       x = try graph.scope("layer\(index)") { () throws(StackLensError) in
-        let name = "layer\(index)"
-        let query = try split(linear(x, layer.query, name + ".query"), [0, 2, 1, 3])
-        let key = try split(linear(x, layer.key, name + ".key"), [0, 2, 3, 1])
-        let value = try split(linear(x, layer.value, name + ".value"), [0, 2, 1, 3])
+        let name = "encoder.layer.\(index)"
+        let query = try split(linear(x, layer.query, name + ".attention.self.query"), [0, 2, 1, 3])
+        let key = try split(linear(x, layer.key, name + ".attention.self.key"), [0, 2, 3, 1])
+        let value = try split(linear(x, layer.value, name + ".attention.self.value"), [0, 2, 1, 3])
         let scores = graph.add(
           "Softmax", [graph.matMul(query, key) / scale + bias], ["axis": .int(-1)])
         let merged = try graph.reshape(
           graph.transpose(graph.matMul(scores, value), [0, 2, 1, 3]), [0, 0, width])
         let a = normalized(
-          try linear(merged, layer.attentionOutput, name + ".attention") + x,
-          layer.attentionNormalization, name + ".attentionNormalization")
-        let up = try linear(a, layer.up, name + ".up")
+          try linear(merged, layer.attentionOutput, name + ".attention.output.dense") + x,
+          layer.attentionNormalization, name + ".attention.output.LayerNorm")
+        let up = try linear(a, layer.up, name + ".intermediate.dense")
         let bell = graph.add("Erf", [up / (try graph.scalar("root2", Float(2).squareRoot()))])
         let hidden =
           up * (bell + (try graph.scalar("one", 1))) * (try graph.scalar("half", 0.5))
         return normalized(
-          try linear(hidden, layer.down, name + ".down") + a, layer.outputNormalization,
-          name + ".normalization")
+          try linear(hidden, layer.down, name + ".output.dense") + a, layer.outputNormalization,
+          name + ".output.LayerNorm")
       }
     }
     graph.output(
@@ -116,7 +122,8 @@ enum BertGraph {
     }
   }
 
-  private static func transposed(_ tensor: Tensor) throws(StackLensError) -> Tensor {
+  /// A float32 matrix with rows and columns changed about.
+  static func transposed(_ tensor: Tensor) throws(StackLensError) -> Tensor {
     let (rows, columns) = (tensor.shape[0], tensor.shape[1])
     let result = try Tensor(uninitialized: .float32, Shape([columns, rows]))
     let source = tensor.base.assumingMemoryBound(to: Float.self)

@@ -114,17 +114,18 @@ package struct BertWeights: Sendable {
     }
   }
 
-  /// The encoder's tensors in a folder, by their names with "bert." before them.
+  /// The encoder's tensors, by their names with "bert." before them.
   package static func tensors(
-    folder: String, _ config: EncoderConfiguration
+    _ files: EncoderFiles, _ config: EncoderConfiguration
   ) throws(StackLensError) -> [String: Tensor] {
-    let path = folder + "/model.safetensors"
-    let file = try SafetensorsFile.load(path: path)
-    do throws(StackLensError) { _ = try BertWeights(file.tensors, config) } catch {
+    let path = files.weights
+    let found =
+      try files.isONNX ? tensors(onnx: path, config) : SafetensorsFile.load(path: path).tensors
+    do throws(StackLensError) { _ = try BertWeights(found, config) } catch {
       throw error.within(path)
     }
     var tensors: [String: Tensor] = [:]
-    for (name, tensor) in file.tensors {
+    for (name, tensor) in found {
       let bare = name.hasPrefix(prefix) ? String(name.dropFirst(prefix.count)) : name
       if !unused.contains(bare) { tensors[prefix + bare] = try tensor.copied() }
     }

@@ -276,6 +276,35 @@ def test_what_cannot_be_read_is_refused(
         without.fit(text, severity)
 
 
+def test_encoders_come_from_onnx_files_too(folder: Path, tmp_path: Path) -> None:
+    """Files of ours, and files whose exporter folded and renamed the weights."""
+    for name in ("config.json", "vocab.txt"):
+        shutil.copy(folder / name, tmp_path)
+    stacklens.Embedder(folder).save_onnx(tmp_path / "model.onnx")
+    wanted = made(folder).model().state_dict()
+    for source in (tmp_path, tmp_path / "model.onnx"):
+        found = made(source).model().state_dict()
+        assert all(np.array_equal(found[name], wanted[name]) for name in wanted)
+    onnx = pytest.importorskip("onnx")
+    file = onnx.load(tmp_path / "model.onnx")
+    query = "encoder.layer.1.attention.self.query"
+    for place, tensor in enumerate(file.graph.initializer):
+        if tensor.name == query + ".weight":
+            tensor.name = f"onnx::MatMul_{place}"
+            for node in file.graph.node:
+                node.input[:] = [tensor.name if name == query + ".weight" else name for name in node.input]
+    (tmp_path / "onnx").mkdir()
+    onnx.save(file, str(tmp_path / "onnx" / "renamed.onnx"))
+    found = made(tmp_path / "onnx" / "renamed.onnx").model().state_dict()
+    assert all(np.array_equal(found[name], wanted[name]) for name in wanted)
+    for tensor in file.graph.initializer:
+        if tensor.name == query + ".bias":
+            tensor.name = "another"
+    onnx.save(file, str(tmp_path / "model.onnx"))
+    with pytest.raises(stacklens.StackLensError, match=query):
+        made(tmp_path)
+
+
 def test_the_encoder_is_the_embedders(minilm: Path) -> None:
     """An attention that looks at all alike and changes nothing leaves the mean of the states."""
     text = ["Connection pool exhausted after 30 s", "out of memory"]

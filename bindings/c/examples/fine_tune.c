@@ -66,7 +66,7 @@ static sl_status tokens_of(const sl_tokenizer *tokenizer, const char *const *tex
 /* The encoder with a head of one score for each label, its lower layers frozen. */
 static sl_status with_head(const sl_model *encoder, sl_model **out_model) {
   const char *embedding = "sentence_embedding", *logits = NULL;
-  const char *const frozen[] = {"words", "positions", "types", "embedding.*", "layer[0-3].*"};
+  const char *const frozen[] = {"embeddings.*", "encoder.layer.[0-3].*"};
   sl_graph *graph = NULL;
   sl_model *model = NULL, *next = NULL;
   size_t count = 0, index;

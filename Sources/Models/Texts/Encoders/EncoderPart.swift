@@ -5,14 +5,14 @@ import Layers
 import Tensors
 import Text
 
-/// The BERT encoder of a model that reads texts: its sizes, and the folder that its numbers come from.
-/// A model keeps both and the tokenizer; the folder is not needed again.
+/// The BERT encoder of a model that reads texts: its sizes, and the files that its numbers come from.
+/// A model keeps both and the tokenizer; the files are not needed again.
 struct EncoderPart: Sendable {
   /// What names of its parameters start with.
   static let name = "bert"
   let settings: BertSettings
   /// Where its numbers come from; nil: the seed, or the model's file.
-  private let folder: String?
+  private let files: EncoderFiles?
 
   private static let sizes: [(name: String, most: Int, text: String)] = [
     ("vocabulary", 1 << 24, "Pieces that the tokenizer knows"),
@@ -26,8 +26,8 @@ struct EncoderPart: Sendable {
     [
       .text(
         "encoder",
-        "Folder of a BERT encoder (config.json, model.safetensors, a tokenizer), whose sizes, numbers "
-          + "and tokenizer are taken.")
+        "Folder of a BERT encoder (config.json, a tokenizer, model.safetensors or model.onnx), or the "
+          + "ONNX file in it; sizes, numbers and tokenizer are taken.")
     ]
     + sizes.map { (name, most, text) in
       .integer(
@@ -37,12 +37,13 @@ struct EncoderPart: Sendable {
 
   /// - Throws: what is wrong with the folder; `.invalidArgument` for a size that is another than its.
   init(_ options: OptionValues) throws(StackLensError) {
-    let path = options.has("encoder") ? try options.text("encoder") : nil
+    let files: EncoderFiles? =
+      options.has("encoder") ? try EncoderFiles(path: options.text("encoder")) : nil
     var found: [String: Int] = [:]
     var sizes = BertSettings()
     sizes.epsilon = try options.number("epsilon")
-    if let path {
-      let file = try EncoderConfiguration(folder: path)
+    if let files {
+      let file = try EncoderConfiguration(folder: files.folder)
       sizes.epsilon = Double(file.epsilon)
       found = [
         "vocabulary": file.vocabularySize, "positions": file.positionCount,
@@ -53,7 +54,8 @@ struct EncoderPart: Sendable {
     func size(_ name: String, _ usual: Int) throws(StackLensError) -> Int {
       guard let given = try options.integerIfAny(name) else { return found[name] ?? usual }
       if let own = found[name], own != given {
-        throw .invalidArgument("'\(name)' is \(given), the encoder in '\(path ?? "")' has \(own)")
+        throw .invalidArgument(
+          "'\(name)' is \(given), the encoder in '\(files?.folder ?? "")' has \(own)")
       }
       return given
     }
@@ -68,15 +70,15 @@ struct EncoderPart: Sendable {
       throw .invalidArgument(
         "'width' is \(sizes.width), which \(sizes.heads) heads cannot share")
     }
-    (folder, settings) = (path, sizes)
+    (self.files, settings) = (files, sizes)
   }
 
   /// The encoder as it comes from its folder; nil without one.
   func beginning() throws(StackLensError) -> Beginning? {
-    guard let folder else { return nil }
+    guard let files else { return nil }
     var beginning = Beginning()
-    beginning.tensors = try BertWeights.tensors(folder: folder, configuration)
-    beginning.facts["tokenizer"] = try TokenizerFacts.read(folder: folder)
+    beginning.tensors = try BertWeights.tensors(files, configuration)
+    beginning.facts["tokenizer"] = try TokenizerFacts.read(folder: files.folder)
     beginning.options = [
       "encoder": .null, "epsilon": .number(settings.epsilon),
       "vocabulary": .integer(Int64(settings.vocabulary)),
@@ -94,7 +96,7 @@ struct EncoderPart: Sendable {
   ) throws(StackLensError) -> Edge {
     // Numbers that a folder has need not be drawn first.
     try network.bertEncoder(
-      Self.name, ids, mask: mask, types: types, settings, start: folder == nil ? nil : .zeros)
+      Self.name, ids, mask: mask, types: types, settings, start: files == nil ? nil : .zeros)
   }
 
   /// The encoder's numbers in the form that runs without padding.

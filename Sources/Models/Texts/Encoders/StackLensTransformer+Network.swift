@@ -46,6 +46,7 @@ extension StackLensTransformer {
       "terms", graph.add("Max", [tech, zero]), count: Self.termCapacity, width: width,
       weight: .withZeroRows(terms.count..<Self.termCapacity, .normal(mean: 0, std: 0.02)))
     let h = states + vectors * (try network.unsqueezed(isTerm, 2))
+    try startAttention(network)
     let attended = try network.multiHeadAttention(
       "error_attention", h, keyMask: mask, width: width,
       AttentionSettings(heads: attentionHeads))
@@ -56,6 +57,18 @@ extension StackLensTransformer {
       category: try network.linear("category", g, from: width, to: categories.count),
       confidence: try network.linear("confidence", g, from: width, to: 1), representation: g,
       attention: attended.weights * isReal)
+  }
+
+  /// Values and the output begin as what they are given: the mean behind the attention begins near that
+  /// of the encoder's states, which the heads can read from the first step on.
+  private func startAttention(_ network: Network) throws(StackLensError) {
+    let score = WeightInitializer.xavierUniform(gain: 1)
+    try network.scope("error_attention") { () throws(StackLensError) in
+      _ = try network.parameter(
+        "in_proj_weight", [3 * width, width],
+        .blocks([score, score, .identity(gain: 1)], shape: [width, width]))
+      _ = try network.parameter("out_proj.weight", [width, width], .identity(gain: 1))
+    }
   }
 
   // Learning ---------------------------------------------------------------------------------
