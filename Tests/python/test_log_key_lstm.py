@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 from typing import Any
 
 import numpy as np
@@ -100,7 +101,7 @@ def test_merged_windows_train_as_often_as_they_occur() -> None:
     np.testing.assert_allclose(scores[1:3] / scores.sum(), [0.75, 0.25], atol=0.05)
 
 
-def test_quantities_are_the_counts_of_keys_that_vary_little() -> None:
+def test_quantities_are_the_counts_of_keys_that_vary_little(tmp_path: pathlib.Path) -> None:
     # Key 1 comes twice, 4 and 5 both or neither, 2 as often as it likes.
     sessions = [[1, 1] + [2] * times + [4, 5] * (times % 2) for times in range(40)] * 3
     sessions += [[1, 1] + [2] * times for times in range(100, 103)]
@@ -114,6 +115,9 @@ def test_quantities_are_the_counts_of_keys_that_vary_little() -> None:
     np.testing.assert_array_equal(found.is_anomaly, ~found.has_known_counts)
     # How often keys occur is known at the end.
     np.testing.assert_array_equal(found.first_anomaly, [-1, -1, 3, 4, 3, 6])
+    model.save(tmp_path / "model.stacklens")
+    again = models.load(tmp_path / "model.stacklens").detect(wrong)
+    np.testing.assert_array_equal(again.has_known_counts, [False] * 4)
     # Nobody may be called an anomaly: what only one session had tells nothing.
     model.fit(sessions, epochs=1, false_alarms=0.0)
     assert model.facts["quantities"][0] == [1, 4, 5]

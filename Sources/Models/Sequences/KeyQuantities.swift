@@ -52,9 +52,10 @@ struct KeyQuantities {
   private static func refined(
     _ groups: [Int], by key: Int64, _ counts: [[Int64: Int32]]
   ) -> [Int] {
-    var found: [[Int]: Int] = [:]
+    var found: [UInt64: Int] = [:]
     return zip(groups, counts).map { group, count in
-      let entry = [group, Int(count[key] ?? 0)]
+      let times = UInt32(bitPattern: count[key] ?? 0)
+      let entry = UInt64(truncatingIfNeeded: group) << 32 | UInt64(times)
       let place = found[entry] ?? found.count
       found[entry] = place
       return place
