@@ -132,6 +132,12 @@ struct LabelledErrors: Divisible {
 
   var count: Int { texts.count }
 
+  /// Patterns of the parameters that no label says anything about.
+  var unlabelledHeads: [String] {
+    [("severity", severity), ("category", category)]
+      .filter { !$0.1.contains { $0 >= 0 } }.map { $0.0 + ".*" }
+  }
+
   func taking(_ rows: [Int]) -> LabelledErrors {
     LabelledErrors(
       texts.taking(rows), rows.map { severity[$0] }, rows.map { category[$0] },

@@ -80,7 +80,7 @@ struct StackLensTransformer: Architecture {
         Judge("val_macro_f1") { (trainer) throws(StackLensError) in
           try ErrorFigures(trainer, judged).macroF1
         }
-      }, epochs: epochs)
+      }, epochs: epochs, untouched: data.unlabelledHeads)
     if let held { try calibrate(fitting, held) }
   }
 
