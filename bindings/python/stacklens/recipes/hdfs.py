@@ -1,7 +1,7 @@
 """The log-key LSTM on HDFS sessions: learned from normal sessions, held against labelled ones.
 
 What the variant judges was checked on the labelled rows of robust_log_valid.csv, which are left out of
-its test. No choice was made by other test sessions, and no threshold by any.
+its test. Thresholds come from normal training sessions alone.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ def run(options: Options) -> Result:
 def likeliest(train: Sessions, seed: int, quick: bool) -> Detector:
     """The published setting: a key must be among the nine likeliest after the ten before it.
 
-    Nothing is kept aside, and nothing was chosen by test sessions: batches of 2048 windows as in the
-    public re-implementation, three times Adam's usual rate so that 100 epochs are enough.
+    Nothing is kept aside: batches of 2048 windows as in the public re-implementation, and three times
+    Adam's usual rate for 100 epochs in place of its hundreds.
     """
     model = models.LogKeyLSTM(28, window=10, layers=2, top=9, seed=seed, threads=1)
     model.fit(
