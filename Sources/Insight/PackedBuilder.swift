@@ -21,8 +21,9 @@ package struct PackedBuilder {
   }
 
   /// The states of an encoder's last layer: [tokens, width].
+  /// - Parameter averaging: whether it is the mean of the embeddings' and all layers' states.
   package func bert(
-    _ weights: BertWeights, _ config: EncoderConfiguration
+    _ weights: BertWeights, _ config: EncoderConfiguration, averaging: Bool = false
   ) throws(StackLensError) -> Edge {
     var x = graph.add(
       "PackedEmbedding",
@@ -32,6 +33,7 @@ package struct PackedBuilder {
         graph.constant("embedding.scale", weights.normalization.scale),
         graph.constant("embedding.bias", weights.normalization.bias),
       ], ["epsilon": .float(config.epsilon)], domain: Self.domain)
+    var sum = x
     for (index, layer) in weights.layers.enumerated() {
       x = try graph.scope("layer\(index)") { () throws(StackLensError) in
         let name = "layer\(index)"
@@ -47,8 +49,10 @@ package struct PackedBuilder {
           linear(hidden, layer.down, name + ".down", residual: a), layer.outputNormalization,
           name + ".normalization", config.epsilon)
       }
+      if averaging { sum = sum + x }
     }
-    return x
+    return averaging
+      ? sum / (try graph.scalar("states", Float(weights.layers.count + 1))) : x
   }
 
   /// activation(x Wᵀ + b) + residual.

@@ -25,10 +25,11 @@ extension Network {
   /// Hugging Face `transformers`: embeddings.word_embeddings.weight, encoder.layer.0 ….
   /// - Parameters:
   ///   - ids, mask, types: int64 [batch, steps].
+  ///   - averaging: whether it is the mean of the embeddings' and all layers' states.
   ///   - start: what weights start with; nil: normal numbers of deviation 0.02, as BERT has them.
   public func bertEncoder(
     _ name: String, _ ids: Edge, mask: Edge, types: Edge, _ settings: BertSettings,
-    start: WeightInitializer? = nil
+    averaging: Bool = false, start: WeightInitializer? = nil
   ) throws(StackLensError) -> Edge {
     guard settings.heads > 0, settings.width % settings.heads == 0 else {
       throw .invalidArgument(
@@ -41,12 +42,15 @@ extension Network {
       }
       let lengths = (query: extent(ids, 1), key: extent(ids, 1))
       let bias = try attentionBias(keyMask: mask, mask: nil, isCausal: false, lengths)
+      var sum = x
       for index in 0..<settings.layers {
         x = try scope("encoder.layer.\(index)") { () throws(StackLensError) in
           try bertLayer(x, bias, settings, start)
         }
+        if averaging { sum = sum + x }
       }
-      return x
+      return averaging
+        ? sum / (try graph.scalar("states", Float(settings.layers + 1))) : x
     }
   }
 

@@ -91,12 +91,14 @@ struct EncoderPart: Sendable {
   }
 
   /// The states of the last layer of texts given as int64 [batch, steps].
+  /// - Parameter averaging: whether it is the mean of the embeddings' and all layers' states.
   func states(
-    _ network: Network, _ ids: Edge, mask: Edge, types: Edge
+    _ network: Network, _ ids: Edge, mask: Edge, types: Edge, averaging: Bool = false
   ) throws(StackLensError) -> Edge {
     // Numbers that a folder has need not be drawn first.
     try network.bertEncoder(
-      Self.name, ids, mask: mask, types: types, settings, start: files == nil ? nil : .zeros)
+      Self.name, ids, mask: mask, types: types, settings, averaging: averaging,
+      start: files == nil ? nil : .zeros)
   }
 
   /// The encoder's numbers in the form that runs without padding.

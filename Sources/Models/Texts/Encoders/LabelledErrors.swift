@@ -34,40 +34,17 @@ struct PieceArrays {
   /// input_ids, attention_mask, token_type_ids and tech_ids, int64 [rows, steps].
   let tensors: [String: Tensor]
 
-  /// - Throws: `.shapeMismatch` for arrays of different extents and more steps than positions;
-  ///   `.invalidArgument` for ids that there are not, and a row whose mask is all 0.
+  /// - Throws: as `EncoderPart.pieces`; `.invalidArgument` for terms that there are not.
   init(
     _ arguments: Arguments, _ prefix: String, _ kind: StackLensTransformer
   ) throws(StackLensError) {
-    let sizes = kind.encoder.settings
-    let ids = try arguments.integers(prefix + "input_ids", [nil, nil], in: 0..<sizes.vocabulary)
-    let dims: [Int?] = ids.shape.dims
-    guard ids.shape[1] <= sizes.positions else {
-      throw .shapeMismatch(
-        "'\(prefix)input_ids' has shape \(ids.shape), expected [rows, at most \(sizes.positions)]")
-    }
-    func optional(
-      _ name: String, in range: Range<Int>, else value: Int64
-    ) throws(StackLensError) -> Tensor {
-      guard arguments.has(prefix + name) else {
-        return try Tensor([Int64](repeating: value, count: ids.count), shape: ids.shape)
-      }
-      return try arguments.integers(prefix + name, dims, in: range)
-    }
-    let mask = try arguments.integers(prefix + "attention_mask", dims, in: 0..<2)
-    let real = try mask.integers()
-    let width = ids.shape[1]
-    for row in 0..<ids.shape[0]
-    where !real[row * width..<(row + 1) * width].contains(1) {
-      throw .invalidArgument("row \(row) has no piece: its mask is all 0")
-    }
-    tensors = [
-      "input_ids": ids, "attention_mask": mask,
-      "token_type_ids": prefix.isEmpty
-        ? try optional("token_type_ids", in: 0..<sizes.types, else: 0)
-        : try Tensor(zeros: .int64, ids.shape),
-      "tech_ids": try optional("tech_ids", in: -1..<kind.terms.count, else: -1),
-    ]
+    var tensors = try kind.encoder.pieces(arguments, prefix)
+    let ids = try tensors.tensor("input_ids")
+    tensors["tech_ids"] =
+      try arguments.has(prefix + "tech_ids")
+      ? arguments.integers(prefix + "tech_ids", ids.shape.dims, in: -1..<kind.terms.count)
+      : Tensor([Int64](repeating: -1, count: ids.count), shape: ids.shape)
+    self.tensors = tensors
   }
 }
 

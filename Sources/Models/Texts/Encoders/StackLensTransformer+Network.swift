@@ -190,13 +190,4 @@ extension StackLensTransformer {
     }
     return Model(graph: graph.graph)
   }
-
-  /// The encoder alone in the form that runs: states [tokens, width].
-  func encoding(_ knowledge: Knowledge) throws(StackLensError) -> Model {
-    let packed = PackedBuilder("encoder", .fp32)
-    packed.graph.output(
-      try packed.bert(encoder.weights(knowledge), encoder.configuration), "states", .float32,
-      [.named("tokens"), .fixed(width)])
-    return Model(graph: packed.graph.graph)
-  }
 }

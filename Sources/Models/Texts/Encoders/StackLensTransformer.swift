@@ -87,7 +87,8 @@ struct StackLensTransformer: Architecture {
   private func states(
     of texts: EncodedTexts, _ fitting: Fitting
   ) throws(StackLensError) -> EncoderStates {
-    let session = try fitting.compiled(encoding(fitting.knowledge), level: 0)
+    let session = try fitting.compiled(
+      encoder.running(fitting.knowledge, .fp32), level: 0)
     return try EncoderStates(of: texts, session, width: width)
   }
 

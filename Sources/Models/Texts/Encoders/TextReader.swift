@@ -8,17 +8,11 @@ struct TextReader: Sendable {
   private let terms: TermMatcher
   private let maxLength: Int
 
-  /// - Throws: `.notFitted` for a model without a tokenizer; `.formatError` for one that knows more
-  ///   pieces than the encoder.
+  /// - Throws: as `EncoderPart.tokenizer`.
   init(
     _ knowledge: Knowledge, _ encoder: EncoderPart, terms: [String] = [], maxLength: Int
   ) throws(StackLensError) {
-    tokenizer = try TokenizerFacts.tokenizer(knowledge.facts["tokenizer"])
-    guard tokenizer.vocabularySize <= encoder.settings.vocabulary else {
-      throw .formatError(
-        "the tokenizer knows \(tokenizer.vocabularySize) pieces, the encoder "
-          + "\(encoder.settings.vocabulary)")
-    }
+    tokenizer = try encoder.tokenizer(knowledge)
     self.terms = TermMatcher(terms)
     self.maxLength = maxLength
   }
@@ -73,6 +67,15 @@ struct EncodedTexts: Divisible {
     isTruncated.append(encoding.isTruncated)
     unknownRatio.append(
       encoding.wordCount > 0 ? Float(encoding.unknownCount) / Float(encoding.wordCount) : 0)
+  }
+
+  /// Pieces that are known already, special ones included.
+  mutating func append(ids row: [Int32]) {
+    ids.append(row)
+    terms.append([Int32](repeating: -1, count: row.count))
+    isEmpty.append(false)
+    isTruncated.append(false)
+    unknownRatio.append(0)
   }
 
   /// - Parameters:
