@@ -3,7 +3,7 @@ import Base
 /// Every kind of model by name.
 public enum ArchitectureTable {
   public static let all: [ArchitectureDefinition] = [
-    AnomalyVAE.definition, ErrorFlowLSTM.definition, LogKeyLSTM.definition,
+    AnomalyVAE.definition, ErrorFlowLSTM.definition, LogKeyLSTM.definition, NERTagger.definition,
     ResolutionDQN.definition, SentimentClassifier.definition, Seq2Seq.definition,
     StackLensTransformer.definition, SystemGraphGNN.definition, TicketClassifier.definition,
   ]

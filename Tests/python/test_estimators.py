@@ -156,6 +156,20 @@ def fit_errors(model: Any) -> stacklens.History:
     )
 
 
+def tagger_rows(rows: int) -> dict[str, np.ndarray]:
+    pieces = piece_rows(rows)
+    del pieces["tech_ids"]
+    shapes = np.random.default_rng(rows).integers(0, 2, (rows, 7, 16))
+    return {**pieces, "shapes": shapes.astype(np.float32)}
+
+
+def fit_tagger(model: Any) -> stacklens.History:
+    rows = tagger_rows(60)
+    del rows["token_type_ids"]
+    tags = np.where(rows["attention_mask"] > 0, rows["input_ids"] % 4 * 2 - 1, -100)
+    return model.fit(**rows, tags=np.maximum(tags, np.where(tags < -1, -100, 0)), epochs=2)
+
+
 CASES: dict[str, Case] = {
     "stacklens_transformer": Case(
         small_transformer, fit_errors, piece_rows,
@@ -181,6 +195,20 @@ CASES: dict[str, Case] = {
         lambda model, rows: [model.predict(**rows)],
         # Vectors, two layers of four gates with two biases each, and the head.
         (models.LogKeyLSTM, 29 * 64 + 2 * 4 * 64 * (64 + 64 + 2) + 65 * 28),
+    ),
+    "ner_tagger": Case(
+        lambda **options: models.NerTagger(
+            vocabulary=40, positions=16, width=12, layers=2, heads=3, feed_forward=16, hidden=6,
+            **options,
+        ),
+        fit_tagger, tagger_rows, lambda model, rows: [model.forward(**rows)],
+        # The width of MiniLM; what stands before the plus is a small encoder.
+        (
+            lambda: models.NerTagger(
+                vocabulary=10, positions=8, width=384, layers=1, heads=12, feed_forward=8,
+            ),
+            607_880 + 544_582,
+        ),
     ),
     "resolution_dqn": Case(
         lambda **options: models.ResolutionDQN(6, 3, (16, 8), **options),

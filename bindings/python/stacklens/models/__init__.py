@@ -15,6 +15,7 @@ from __future__ import annotations
 from ._estimator import Estimator, load
 from .anomalies import AnomalyVAE
 from .decisions import ResolutionDQN
+from .entities import Entity, NerTagger, PieceWindows
 from .errors import AttendedPieces, ErrorReport, StackLensTransformer
 from .graphs import SystemEstimate, SystemGraphGNN
 from .log_keys import Detection, LogKeyLSTM
@@ -26,12 +27,15 @@ __all__ = [
     "AnomalyVAE",
     "AttendedPieces",
     "Detection",
+    "Entity",
     "ErrorFlowLSTM",
     "ErrorReport",
     "ErrorWindows",
     "Estimator",
     "Forecast",
     "LogKeyLSTM",
+    "NerTagger",
+    "PieceWindows",
     "ResolutionDQN",
     "SentimentClassifier",
     "Seq2Seq",

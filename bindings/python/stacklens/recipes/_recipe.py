@@ -17,7 +17,8 @@ __all__ = ["Claim", "Options", "Recipe", "Result", "names", "recipe"]
 
 #: Modules of this package, each with a ``RECIPE``.
 _MODULES = (
-    "cartpole", "cora", "error_classes", "hdfs", "hdfs_vae", "latency", "nab", "root_cause", "seq2seq",
+    "cartpole", "cora", "error_classes", "hdfs", "hdfs_vae", "latency", "nab", "ner", "root_cause",
+    "seq2seq",
 )  # fmt: skip
 
 

