@@ -116,9 +116,10 @@ class Estimator(Closing):
                 return int(option["default"] or 1)
         return 1
 
-    def _default(self, option: str) -> Any:
+    @classmethod
+    def _default(cls, option: str) -> Any:
         """What an option of the kind is unless it is given."""
-        return next(o["default"] for o in _kind(self.kind)["options"] if o["name"] == option)
+        return next(o["default"] for o in _kind(cls.kind)["options"] if o["name"] == option)
 
     def _call(
         self, method: str, arrays: Mapping[str, Any], count: int = 1, **options: Any

@@ -137,6 +137,11 @@ class StackLensTransformer(Estimator):
         """Names of the categories, by number."""
         return self._texts("categories")
 
+    @classmethod
+    def common_terms(cls) -> list[str]:
+        """The technical terms that are looked for unless others are given."""
+        return list(cls._default("terms"))
+
     def _texts(self, option: str) -> list[str]:
         given = self._description()["configuration"] or {}
         return list(given.get(option) or self._default(option))

@@ -8,6 +8,8 @@ F1 on the test part, which is looked at once for each seed.
 
 from __future__ import annotations
 
+import collections
+import re
 import time
 from typing import Any
 
@@ -20,12 +22,9 @@ from ._errors import Errors, issues, log_lines, minilm
 from ._recipe import Claim, Options, Recipe, Result
 
 SEEDS = (1, 2, 3, 4, 5)
-#: How the transformer learns each task; chosen by the validation part.
-SETTINGS: dict[str, dict[str, Any]] = {
-    "severity": {"max_length": 64, "epochs": 20, "learning_rate": 3e-4},
-    "category": {"max_length": 64, "epochs": 20, "learning_rate": 3e-4},
-    "priority": {"max_length": 128, "epochs": 20, "learning_rate": 3e-4},
-}
+#: Pieces of a text that are read.
+LENGTHS = {"severity": 64, "category": 64, "priority": 128}
+EPOCHS = 20
 
 
 def run(options: Options) -> Result:
@@ -92,18 +91,15 @@ def _transformer(
     task: str, data: Errors, folder: Any, seed: int, quick: bool
 ) -> dict[str, float]:
     column = "category" if task == "category" else "severity"
-    settings = dict(SETTINGS[task])
     names = {"categories": data.classes} if task == "category" else {"severities": data.classes}
     model = models.StackLensTransformer(
-        folder, max_length=settings.pop("max_length"), seed=seed, **names
+        folder, max_length=LENGTHS[task], terms=_terms(data), term_start="encoder", seed=seed, **names
     )
-    if quick:
-        settings["epochs"] = 1
     text, labels, _ = data.of("train")
     held, truth, _ = data.of("validation")
     history = model.fit(
         text, validation={"text": held, column: truth}, class_weights="balanced", patience=6,
-        progress=False, **{column: labels}, **settings,
+        epochs=1 if quick else EPOCHS, progress=False, **{column: labels},
     )
     test, truth, _ = data.of("test")
     report = model.predict(test)
@@ -113,6 +109,17 @@ def _transformer(
         "epochs": len(history), "confidence_when_right": _mean(report.confidence[answers == truth]),
         "confidence_when_wrong": _mean(report.confidence[answers != truth]),
     }
+
+
+def _terms(data: Errors) -> list[str]:
+    """The library's terms, and words of several groups of the training part, the commonest first."""
+    text, _, groups = data.of("train")
+    seen: dict[str, set[Any]] = collections.defaultdict(set)
+    for line, group in zip(text, groups):
+        for word in re.findall("[a-z][a-z_]+", line.lower()):
+            seen[word].add(group)
+    common = sorted((word for word in seen if len(seen[word]) > 1), key=lambda w: (-len(seen[w]), w))
+    return list(dict.fromkeys([*models.StackLensTransformer.common_terms(), *common]))[:5_000]
 
 
 def _mean(values: np.ndarray) -> float:
