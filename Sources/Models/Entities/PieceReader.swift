@@ -43,6 +43,8 @@ struct PieceReader: Sendable {
     guard overlap < room else {
       throw .invalidArgument("windows of \(room) pieces cannot overlap by \(overlap)")
     }
+    // A tokenizer without special pieces makes nothing of an empty text.
+    guard encoding.count > 0 else { return [] }
     let content = head..<encoding.count - tail
     let pieces = self.pieces(text, encoding, content)
     let (first, last) = (Array(encoding.ids.prefix(head)), Array(encoding.ids.suffix(tail)))

@@ -11,6 +11,7 @@ import numpy as np
 
 from .._watch import Callback
 from ..history import History
+from ..tensor import encoded
 from ._estimator import Estimator, integers, reals, some, strings
 
 __all__ = ["Entity", "NerTagger", "PieceWindows"]
@@ -242,7 +243,7 @@ class NerTagger(Estimator):
         """
         texts = [_joined(one) for one in text]
         columns = self._call("tag", {"text": strings(texts)}, 5, precision=precision)
-        data = [one.encode("utf-8", "replace") for one in texts]
+        data = [encoded(one) for one in texts]
         found: list[list[Entity]] = [[] for _ in texts]
         names = self.entities
         for row, kind, start, end, score in zip(*(column.tolist() for column in columns)):
@@ -306,7 +307,7 @@ def _spans(text: Union[str, Sequence[str]], marked: Any) -> list[Span]:
     place = 0
     before = "O"
     for token, tag in zip(text, marked):
-        end = place + len(token.encode("utf-8", "replace"))
+        end = place + len(encoded(token))
         if tag.startswith("I-") and before[2:] == tag[2:]:
             spans[-1] = (spans[-1][0], end, tag[2:])
         elif tag != "O":

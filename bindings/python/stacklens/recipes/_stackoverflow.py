@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional
 
-__all__ = ["TYPES", "Post", "Spans", "figures", "posts", "spans_of"]
+__all__ = ["TYPES", "Post", "Sentence", "Spans", "figures", "posts", "spans_of"]
 
 #: The types of the paper, and the annotated ones that each stands for.
 _MERGED = {
@@ -36,6 +36,8 @@ _MERGED = {
 TYPES = tuple(_MERGED)
 _TYPE = {part: name for name, parts in _MERGED.items() for part in parts}
 
+#: Tokens and their tags.
+Sentence = list[tuple[str, str]]
 #: Entities of a text: first and last token (not included) and type.
 Spans = set[tuple[int, int, str]]
 
@@ -46,18 +48,10 @@ class Post:
 
     Attributes
     ----------
-    thread : str
-        Equal for a question and its answers.
     sentences : list of list of (token, tag)
     """
 
-    thread: str
-    sentences: list[list[tuple[str, str]]] = field(default_factory=list)
-
-    @property
-    def tokens(self) -> list[str]:
-        """Those of all sentences."""
-        return [token for sentence in self.sentences for token, _ in sentence]
+    sentences: list[Sentence] = field(default_factory=list)
 
     @property
     def tags(self) -> list[str]:
@@ -71,7 +65,7 @@ def posts(file: Path) -> list[Post]:
     for sentence in _sentences(file):
         text = " ".join(token for token, _ in sentence)
         if "Question_ID :" in text:
-            found.append(Post(sentence[-1][0]))
+            found.append(Post())
         elif not ("Question_URL :" in text or _stands_for_code(text)) and found:
             found[-1].sentences.append(sentence)
     return [post for post in found if post.sentences]
@@ -81,8 +75,8 @@ def _stands_for_code(text: str) -> bool:
     return "omitted for annotation" in text and ("CODE_BLOCK :" in text or "OP_BLOCK :" in text)
 
 
-def _sentences(file: Path) -> Iterable[list[tuple[str, str]]]:
-    sentence: list[tuple[str, str]] = []
+def _sentences(file: Path) -> Iterable[Sentence]:
+    sentence: Sentence = []
     for line in [*file.read_text(encoding="utf-8").split("\n"), ""]:
         if line.strip():
             token, tag = line.split("\t")[:2]
