@@ -62,5 +62,6 @@ void test_rows(void);
 void test_attention(void);
 void test_move(void);
 void test_optimizers(void);
+void test_words(void);
 
 #endif

@@ -21,6 +21,7 @@ int main(void) {
   test_attention();
   test_move();
   test_optimizers();
+  test_words();
   printf("%d failures\n", failure_count);
   return failure_count != 0;
 }

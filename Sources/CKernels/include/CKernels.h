@@ -29,5 +29,6 @@
 #include "slk_taps_i8.h"
 #include "slk_trees.h"
 #include "slk_winograd.h"
+#include "slk_words.h"
 
 #endif
