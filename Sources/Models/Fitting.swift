@@ -35,6 +35,18 @@ public final class Fitting {
           learningRate: 0)))
   }
 
+  /// Tells of a step of an epoch that no trainer's `fit` makes; false: learning shall end.
+  func report(_ step: StepReport) -> Bool { observe(.step(step)) }
+
+  /// Writes down an epoch that no trainer's `fit` makes, and tells of it; false: learning shall end.
+  func report(_ epoch: EpochReport) -> Bool {
+    history.epochs.append(epoch)
+    return observe(.epoch(epoch))
+  }
+
+  /// Writes down that learning was ended from outside.
+  func stopped() { history.end = .stopped }
+
   /// Trains a network and takes its parameters over.
   /// - Parameters:
   ///   - recipe: options of the trainer as JSON members: optimizer, schedule, clip_norm, metrics, and

@@ -12,12 +12,15 @@ struct Knowledge: Sendable {
   /// Thresholds, labels, vocabularies, figures of merit.
   var facts: [String: JSON] = [:]
   var isFitted = false
+  /// Tensors that have no rows before the first fit and then as many as it finds.
+  private let growing: Set<String>
 
   /// - Parameter networks: their initial values.
   init(_ networks: [NamedNetwork]) {
     for network in networks {
       for constant in network.model.parameters { tensors[constant.name] = constant.tensor }
     }
+    growing = Set(tensors.filter { $0.value.shape.dims.first == 0 }.keys)
   }
 
   /// The numbers that training moves.
@@ -52,10 +55,13 @@ struct Knowledge: Sendable {
   }
 
   /// Takes one tensor over.
-  /// - Throws: `.shapeMismatch` for another shape than the networks have.
+  /// - Throws: `.shapeMismatch` for another shape than the networks have, but for the number of
+  ///   rows of what has none before it is fitted.
   mutating func set(_ name: String, _ tensor: Tensor) throws(StackLensError) {
     guard let known = tensors[name] else { throw .internalError("there is no '\(name)' to set") }
-    guard known.shape == tensor.shape, known.elementType == tensor.elementType else {
+    let (from, to) = (known.shape.dims, tensor.shape.dims)
+    let fits = from == to || (growing.contains(name) && from.dropFirst() == to.dropFirst())
+    guard fits, known.elementType == tensor.elementType else {
       throw .shapeMismatch(
         "'\(name)' is \(tensor.elementType.name)\(tensor.shape), expected "
           + "\(known.elementType.name)\(known.shape)")

@@ -36,6 +36,15 @@ public struct EpochReport: Sendable {
   public let seconds: Double
   /// Whether the monitored figure is the best so far.
   public let isBest: Bool
+
+  package init(
+    epoch: Int, loss: Double, validation: [(name: String, value: Double)] = [],
+    learningRate: Double, gradientNorm: Double, seconds: Double, isBest: Bool
+  ) {
+    (self.epoch, self.loss, self.validation) = (epoch, loss, validation)
+    (self.learningRate, self.gradientNorm) = (learningRate, gradientNorm)
+    (self.seconds, self.isBest) = (seconds, isBest)
+  }
 }
 
 /// What happens while a model is trained, as it happens.
@@ -91,8 +100,8 @@ public struct History: Sendable {
   public enum End: String, Sendable {
     case finished, early, stopped
   }
-  public internal(set) var epochs: [EpochReport] = []
-  public internal(set) var end = End.finished
+  public package(set) var epochs: [EpochReport] = []
+  public package(set) var end = End.finished
 
   package init() {}
 }
