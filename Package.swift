@@ -63,7 +63,7 @@ let package = Package(
       name: "Models",
       dependencies: [
         "Insight", "Training", "Layers", "Execution", "Exchange", "Text", "Operators", "Graphs",
-        "Tensors", "Base",
+        "Tensors", "Base", "CKernels",
       ], swiftSettings: small),
     .target(name: "CStackLens"),
     .target(

@@ -6,6 +6,7 @@ public enum ArchitectureTable {
     AnomalyVAE.definition, ErrorFlowLSTM.definition, LogKeyLSTM.definition, NERTagger.definition,
     ResolutionDQN.definition, SentimentClassifier.definition, Seq2Seq.definition,
     StackLensTransformer.definition, SystemGraphGNN.definition, TicketClassifier.definition,
+    WordVectors.definition,
   ]
 
   /// - Throws: `.invalidArgument` naming the kinds there are.

@@ -170,6 +170,15 @@ def fit_tagger(model: Any) -> stacklens.History:
     return model.fit(**rows, tags=np.maximum(tags, np.where(tags < -1, -100, 0)), epochs=2)
 
 
+def word_rows(rows: int) -> dict[str, np.ndarray]:
+    words = np.random.default_rng(rows).choice(["disk", "node", "full", "down"], rows)
+    return {"words": words.astype(object)}
+
+
+def fit_words(model: Any) -> stacklens.History:
+    return model.fit(["disk full on a node", "node down", "down node full disk"] * 9, epochs=2)
+
+
 CASES: dict[str, Case] = {
     "stacklens_transformer": Case(
         small_transformer, fit_errors, piece_rows,
@@ -247,6 +256,13 @@ CASES: dict[str, Case] = {
             for name in ("node_health", "system_health", "node_embeddings")
         ],
         (models.SystemGraphGNN, 51_719 + 3 * 328_960), gnn_feeds,
+    ),
+    "word_vectors": Case(
+        lambda **options: models.WordVectors(20, min_count=1, **options),
+        fit_words, word_rows,
+        lambda model, rows: [model.vector(rows["words"])],
+        # As many words as come, times the width: none before it is fitted.
+        (models.WordVectors, 0), lambda rows: {"ids": np.arange(rows) % 6},
     ),
 }
 

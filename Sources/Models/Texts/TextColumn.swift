@@ -48,7 +48,7 @@ enum TextColumn {
 
   /// The words of the texts; nothing where there are ids.
   var words: [[String]] {
-    if case .texts(let texts) = self { texts.map(WordVectorizer.split) } else { [] }
+    if case .texts(let texts) = self { texts.map { WordVectorizer.split($0) } } else { [] }
   }
 
   /// Ids without columns that are all padding.

@@ -62,8 +62,8 @@ struct WordVectorizer: Sendable {
     return result
   }
 
-  /// A text as lower-case words, each punctuation character and symbol one of its own.
-  static func split(_ text: String) -> [String] {
+  /// A text as lower-case words, each punctuation character and symbol one of its own, or left out.
+  static func split(_ text: String, keepsMarks: Bool = true) -> [String] {
     var words: [String] = []
     var word = String.UnicodeScalarView()
     func end() {
@@ -76,7 +76,7 @@ struct WordVectorizer: Sendable {
       case .letter: word.append(scalar)
       case .mark:
         end()
-        words.append(String(scalar))
+        if keepsMarks { words.append(String(scalar)) }
       }
     }
     end()

@@ -22,6 +22,7 @@ from .log_keys import Detection, LogKeyLSTM
 from .sequences import ErrorFlowLSTM, ErrorWindows, Forecast
 from .texts import SentimentClassifier, TicketClassifier, TicketLabels
 from .translation import Seq2Seq, Translation
+from .words import WordVectors
 
 __all__ = [
     "AnomalyVAE",
@@ -45,5 +46,6 @@ __all__ = [
     "TicketClassifier",
     "TicketLabels",
     "Translation",
+    "WordVectors",
     "load",
 ]
