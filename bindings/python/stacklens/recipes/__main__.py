@@ -52,7 +52,10 @@ def run(arguments: argparse.Namespace) -> int:
     chosen = recipe(arguments.name)
     for package in chosen.needs:
         if importlib.util.find_spec(package) is None:
-            print(f"stacklens.recipes: {chosen.name} needs the package {package}", file=sys.stderr)
+            print(
+                f"stacklens.recipes: {chosen.name} needs the package {package}: "
+                f"pip install {package}", file=sys.stderr,
+            )
             return 2
     options = Options(arguments.data, arguments.quick, tuple(arguments.seeds or ()) or None)
     result = chosen.run(options)
