@@ -90,8 +90,10 @@ def run(options: Options) -> Result:
 
     sentences = [words for text in texts(options.data) if (words := _WORD.findall(text.lower()))]
     epochs, seeds = EPOCHS, options.pick_seeds(SEEDS)
+    if len(seeds) == 1:  # what is compared needs two trainings
+        seeds = (seeds[0], seeds[0] + 1)
     if options.quick:
-        sentences, epochs, seeds = sentences[::20], 1, SEEDS[:2]
+        sentences, epochs = sentences[::20], 1
     count = sum(map(len, sentences))
     result = Result(
         f"Word vectors, {count} words of issues, posts and logs, width 100, window 5, 5 negatives, "
