@@ -12,12 +12,12 @@ package struct PackedBuilder {
   private let precision: Precision
   private static let domain = "ai.stacklens"
 
-  /// - Parameter precision: of matrix products.
+  /// - Parameter precision: of matrix products; fp32 in its place where the processor lacks it.
   package init(_ name: String, _ precision: Precision) {
     graph = GraphBuilder(name)
     ids = graph.input("ids", .int32, [.named("tokens")])
     offsets = graph.input("offsets", .int64, [.named("bounds")])
-    self.precision = precision
+    self.precision = precision.isSupported ? precision : .fp32
   }
 
   /// The states of an encoder's last layer: [tokens, width].
