@@ -26,7 +26,7 @@ struct WordTraining {
     /// Words of a batch: what is learned from one is not seen by the others, so that a line that a
     /// log repeats must not be in it often, nor any word of a small vocabulary.
     func batchSize(vocabulary: Int) -> Int {
-      max(1, min(isBagOfWords ? 64 : 80 / window, vocabulary / 32))
+      max(1, min(isBagOfWords ? 128 : 320 / window, vocabulary / 32))
     }
 
     var shape: slk_word_shape {
