@@ -53,7 +53,11 @@ extension NERTagger {
           .init("end", "int64 [entities]: behind the last byte."),
           .init("score", "float32 [entities]: mean probability of its words' tags."),
         ],
-        options: [.choice("precision", default: Precision.fp32, "Of the encoder's products; fp32 where the processor lacks it.")]),
+        options: [
+          .choice(
+            "precision", default: Precision.fp32,
+            "Of the encoder's products; fp32 where the processor lacks it.")
+        ]),
       .init(
         "forward", "The network on pieces.", inputs: pieces("", isOptional: false),
         outputs: [.init("tag_scores", "float32 [rows, steps, tags].")]),

@@ -47,7 +47,11 @@ extension StackLensTransformer {
           .init("truncated", "bool [rows]: whether the middle was left out."),
           .init("unknown_ratio", "float32 [rows]: the share of words that cannot be spelt."),
         ],
-        options: [.choice("precision", default: Precision.fp32, "Of matrix products; fp32 where the processor lacks it.")]),
+        options: [
+          .choice(
+            "precision", default: Precision.fp32,
+            "Of matrix products; fp32 where the processor lacks it.")
+        ]),
       .init(
         "forward", "The network on pieces.", inputs: pieces("", isOptional: false),
         outputs: [

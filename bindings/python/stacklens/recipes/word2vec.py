@@ -84,6 +84,23 @@ def gensims(sentences: list[list[str]], architecture: str, seed: int, epochs: in
     )
 
 
+def _trained(
+    options: Options, sentences: list[list[str]], architecture: str, seed: int, epochs: int
+) -> dict[str, tuple[float, list[str], np.ndarray]]:
+    """Seconds, words and vectors of both."""
+    start = time.perf_counter()
+    theirs = gensims(sentences, architecture, seed, epochs)
+    between = time.perf_counter()
+    model = ours(sentences, architecture, seed, epochs)
+    seconds = (time.perf_counter() - between, between - start)
+    options.say(f"{architecture}, seed {seed}: {seconds[0]:.2f} s, gensim {seconds[1]:.2f} s")
+    words = list(model.words)
+    return {
+        "ours": (seconds[0], words, np.asarray(model.vector(words))),
+        "gensim": (seconds[1], list(theirs.wv.index_to_key), theirs.wv.vectors),
+    }
+
+
 def run(options: Options) -> Result:
     """Both by turns, for each seed."""
     import gensim
@@ -102,29 +119,21 @@ def run(options: Options) -> Result:
         ("architecture", "seconds", "gensim's seconds", "faster", "agrees with gensim",
          "gensim with itself", "with itself"),
     )
-    for architecture in ("skip_gram", "cbow"):
-        seconds: dict[str, list[float]] = {"ours": [], "gensim": []}
-        tops: dict[str, list[np.ndarray]] = {"ours": [], "gensim": []}
-        order: list[str] = []
-        for seed in seeds:
-            start = time.perf_counter()
-            theirs = gensims(sentences, architecture, seed, epochs)
-            seconds["gensim"].append(time.perf_counter() - start)
-            start = time.perf_counter()
-            model = ours(sentences, architecture, seed, epochs)
-            seconds["ours"].append(time.perf_counter() - start)
-            order = order or list(theirs.wv.index_to_key)
-            words = list(model.words)
-            tops["ours"].append(neighbours(words, model.vector(words), order))
-            tops["gensim"].append(neighbours(theirs.wv.index_to_key, theirs.wv.vectors, order))
-            options.say(
-                f"{architecture}, seed {seed}: {seconds['ours'][-1]:.2f} s, gensim "
-                f"{seconds['gensim'][-1]:.2f} s"
-            )
+    trained = {
+        architecture: [_trained(options, sentences, architecture, seed, epochs) for seed in seeds]
+        for architecture in ("skip_gram", "cbow")
+    }
+    # Products over all words leave threads awake that would disturb what is timed: neighbours come last.
+    for architecture, found in trained.items():
+        seconds = {who: [each[who][0] for each in found] for who in ("ours", "gensim")}
+        order = found[0]["gensim"][1]
+        tops = {
+            who: [neighbours(*each[who][1:], order) for each in found] for who in ("ours", "gensim")
+        }
         self_overlap = {
             who: statistics.fmean(
-                overlap(a, b) for i, a in enumerate(found) for b in found[:i]
-            ) for who, found in tops.items()
+                overlap(a, b) for i, a in enumerate(top) for b in top[:i]
+            ) for who, top in tops.items()
         }  # fmt: skip
         between = statistics.fmean(
             overlap(a, b) for a in tops["ours"] for b in tops["gensim"]
