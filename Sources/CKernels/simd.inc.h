@@ -67,6 +67,43 @@ SLK_INLINE float v_sum(vf v) {
   return lane[0];
 }
 
+// Lane i of a fold is the sum of a's lanes i and i + d, or of b's i - d and i where i has bit d.
+#define SLK_FOLD_LOW(i, d) ((i) & (d) ? SLK_WIDTH + (i) - (d) : (i))
+#define SLK_FOLD_HIGH(i, d) ((i) & (d) ? SLK_WIDTH + (i) : (i) + (d))
+#define SLK_FOUR_LANES(f, i, d) f(i, d), f((i) + 1, d), f((i) + 2, d), f((i) + 3, d)
+#if SLK_WIDTH == 16
+#define SLK_ALL_LANES(f, d) SLK_FOUR_LANES(f, 0, d), SLK_FOUR_LANES(f, 4, d), \
+                            SLK_FOUR_LANES(f, 8, d), SLK_FOUR_LANES(f, 12, d)
+#elif SLK_WIDTH == 8
+#define SLK_ALL_LANES(f, d) SLK_FOUR_LANES(f, 0, d), SLK_FOUR_LANES(f, 4, d)
+#else
+#define SLK_ALL_LANES(f, d) SLK_FOUR_LANES(f, 0, d)
+#endif
+#define SLK_FOLD(v, d)                                                                        \
+  SLK_UNROLL for (int i = 0; i < (d); i++) {                                                  \
+    v[i] = __builtin_shufflevector(v[i], v[i + (d)], SLK_ALL_LANES(SLK_FOLD_LOW, d)) +        \
+           __builtin_shufflevector(v[i], v[i + (d)], SLK_ALL_LANES(SLK_FOLD_HIGH, d));        \
+  }
+
+/// The sums of the lanes of SLK_WIDTH vectors, which are overwritten: lane i is that of v[i].
+SLK_INLINE vf v_sums(vf v[SLK_WIDTH]) {
+#if SLK_WIDTH >= 16
+  SLK_FOLD(v, 8)
+#endif
+#if SLK_WIDTH >= 8
+  SLK_FOLD(v, 4)
+#endif
+  SLK_FOLD(v, 2)
+  SLK_FOLD(v, 1)
+  return v[0];
+}
+
+#undef SLK_FOLD
+#undef SLK_ALL_LANES
+#undef SLK_FOUR_LANES
+#undef SLK_FOLD_HIGH
+#undef SLK_FOLD_LOW
+
 SLK_INLINE float v_largest(vf v) { return __builtin_reduce_max(v); }
 
 SLK_INLINE vf v_abs(vf x) { return (vf)((vi)x & (vi)0x7fffffff); }

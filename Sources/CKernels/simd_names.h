@@ -34,6 +34,7 @@
 #define v_keep SLK_NAME(v_keep)
 #define v_fma SLK_NAME(v_fma)
 #define v_sum SLK_NAME(v_sum)
+#define v_sums SLK_NAME(v_sums)
 #define v_largest SLK_NAME(v_largest)
 #define v_abs SLK_NAME(v_abs)
 #define v_copysign SLK_NAME(v_copysign)

@@ -1,20 +1,24 @@
-/// Columns begin ..< end in groups of `group` vectors' widths, a constant so that they stay in
-/// registers: `at` is the first column of a group.
+/// Vectors of columns that are worked on together: the outputs of a word stay in registers then.
+#define SLK_GROUP (SLK_WIDTH == 16 ? 2 : 1)
+
+/// Columns begin ..< end in groups of `group` vectors' widths, a constant: `at` is the first column
+/// of a group.
 #define SLK_GROUPS(...)                                                                    \
-  for (size_t at = begin, group_end; at < end; at = group_end) {                           \
-    const size_t left = (end - at) / SLK_WIDTH;                                            \
-    group_end = at + (left < 4 ? left : 4) * SLK_WIDTH;                                    \
-    switch (left) {                                                                        \
-      case 1: { const size_t group = 1; __VA_ARGS__; break; }                              \
-      case 2: { const size_t group = 2; __VA_ARGS__; break; }                              \
-      case 3: { const size_t group = 3; __VA_ARGS__; break; }                              \
-      default: { const size_t group = 4; __VA_ARGS__; break; }                             \
+  for (size_t at = begin; at < end;) {                                                     \
+    if (SLK_GROUP == 2 && end - at >= 2 * SLK_WIDTH) {                                     \
+      const size_t group = 2;                                                              \
+      __VA_ARGS__;                                                                         \
+      at += 2 * SLK_WIDTH;                                                                 \
+    } else {                                                                               \
+      const size_t group = 1;                                                              \
+      __VA_ARGS__;                                                                         \
+      at += SLK_WIDTH;                                                                     \
     }                                                                                      \
   }
 
 /// The mean of `n` rows.
 SLK_INLINE void SLK_NAME(mean)(const float *table, size_t stride, const int32_t *rows, int32_t n,
-                               size_t at, const size_t group, vf mean[4]) {
+                               size_t at, const size_t group, vf mean[SLK_GROUP]) {
   const float *row = table + (size_t)rows[0] * stride + at;
   for (size_t g = 0; g < group; g++) mean[g] = v_load(row + g * SLK_WIDTH);
   if (n == 1) return;
@@ -27,7 +31,7 @@ SLK_INLINE void SLK_NAME(mean)(const float *table, size_t stride, const int32_t 
 
 SLK_INLINE void SLK_NAME(store_mean)(const float *table, size_t stride, const int32_t *rows,
                                      int32_t n, size_t at, const size_t group, float *target) {
-  vf mean[4];
+  vf mean[SLK_GROUP];
   SLK_NAME(mean)(table, stride, rows, n, at, group, mean);
   for (size_t g = 0; g < group; g++) v_store(target + at + g * SLK_WIDTH, mean[g]);
 }
@@ -48,19 +52,24 @@ SLK_INLINE void SLK_NAME(fetch)(const slk_word_tables *tables, const slk_word_ba
   for (size_t at = begin; at < end; at += 16) __builtin_prefetch(own + at);
 }
 
-/// `count` is a constant where it matters, so that the sums stay in registers.
-SLK_INLINE void SLK_NAME(dots)(const float *x, const float *table, size_t stride,
-                               const int32_t *rows, const size_t count, size_t begin, size_t end,
-                               float *dots) {
-  vf sums[SLK_MOST_WORD_OUTPUTS];
-  for (size_t k = 0; k < count; k++) sums[k] = v_set(0.0f);
+/// Dot products of each of `examples` rows, one or two, with `outputs` rows of a table: constants
+/// where it matters, so that the sums stay in registers.
+SLK_INLINE void SLK_NAME(dots)(const float *const *x, const size_t examples, const float *table,
+                               size_t stride, const int32_t *rows, const size_t outputs,
+                               size_t begin, size_t end, float *dots) {
+  vf sums[2 * SLK_MOST_WORD_OUTPUTS + SLK_WIDTH];
+  const size_t count = examples * outputs;
+  const size_t whole = (count + SLK_WIDTH - 1) / SLK_WIDTH * SLK_WIDTH;
+  for (size_t i = 0; i < whole; i++) sums[i] = v_set(0.0f);
   for (size_t at = begin; at < end; at += SLK_WIDTH) {
-    const vf value = v_load(x + at);
-    for (size_t k = 0; k < count; k++) {
-      sums[k] = v_fma(value, v_load(table + (size_t)rows[k] * stride + at), sums[k]);
+    const vf first = v_load(x[0] + at), second = v_load(x[examples - 1] + at);
+    for (size_t k = 0; k < outputs; k++) {
+      const vf held = v_load(table + (size_t)rows[k] * stride + at);
+      sums[k] = v_fma(first, held, sums[k]);
+      if (examples == 2) sums[outputs + k] = v_fma(second, held, sums[outputs + k]);
     }
   }
-  for (size_t k = 0; k < count; k++) dots[k] = v_sum(sums[k]);
+  for (size_t i = 0; i < count; i += SLK_WIDTH) v_store_n(dots + i, v_sums(sums + i), count - i);
 }
 
 SLK_INLINE size_t SLK_NAME(scores_of)(const slk_word_tables *tables, const slk_word_batch *batch,
@@ -75,16 +84,24 @@ SLK_INLINE size_t SLK_NAME(scores_of)(const slk_word_tables *tables, const slk_w
     const int32_t *drawn = batch->drawn + index * outputs;
     const size_t examples = list_rows(tables, batch->words + place, batch->reaches[index],
                                       batch->rows, ends);
+    const float *x[2];
     int32_t first = 0;
-    for (size_t e = 0; e < examples; first = ends[e++], scores += outputs) {
+    for (size_t e = 0; e < examples; first = ends[e++]) {
       const int32_t *rows = batch->rows + first, n = ends[e] - first;
-      const float *x = tables->input + (size_t)rows[0] * stride;
+      x[e % 2] = tables->input + (size_t)rows[0] * stride;
       if (n > 1) {
-        SLK_GROUPS(
-            SLK_NAME(store_mean)(tables->input, stride, rows, n, at, group, batch->mean))
-        x = batch->mean;
+        float *mean = batch->means + e % 2 * stride;
+        SLK_GROUPS(SLK_NAME(store_mean)(tables->input, stride, rows, n, at, group, mean))
+        x[e % 2] = mean;
       }
-      SLK_NAME(dots)(x, tables->output, stride, drawn, outputs, begin, end, scores);
+      if (e % 2 == 1) {
+        SLK_NAME(dots)(x, 2, tables->output, stride, drawn, outputs, begin, end, scores);
+        scores += 2 * outputs;
+      }
+    }
+    if (examples % 2 == 1) {
+      SLK_NAME(dots)(x, 1, tables->output, stride, drawn, outputs, begin, end, scores);
+      scores += outputs;
     }
   }
   return (size_t)(scores - start);
@@ -115,50 +132,72 @@ SLK_INLINE double SLK_NAME(errors_of)(const slk_word_sums *sums, float rate, boo
   return v_sum(loss);
 }
 
-/// The first output of each example is right after all, and none is held against itself.
+/// The first output of each example is right after all, and none is held against itself. What was
+/// drawn twice moves once, at its first place.
 /// @param at  The place of the first example among all scores.
 /// @return What that adds to the loss, where it is wanted.
 SLK_INLINE double SLK_NAME(correct)(const slk_word_sums *sums, size_t at, const int32_t *drawn,
                                     size_t examples, const size_t outputs, float rate,
                                     bool wants_loss, float *errors) {
   double loss = 0.0;
-  for (size_t e = 0; e < examples; e++, at += outputs) {
-    errors[at] += rate;
+  const size_t end = at + examples * outputs;
+  for (size_t i = at; i < end; i += outputs) {
+    errors[i] += rate;
     // log sigmoid(-x) is log sigmoid(x) - x.
-    for (size_t p = 0; wants_loss && p < sums->parts; p++) loss -= sums->scores[p * sums->part + at];
-    for (size_t k = 1; k < outputs; k++) {
-      if (drawn[k] != drawn[0]) continue;
-      errors[at + k] = 0.0f;
-      float score = 0.0f;
-      for (size_t p = 0; p < sums->parts; p++) score += sums->scores[p * sums->part + at + k];
-      loss -= v_softplus(v_set(score))[0];
+    for (size_t p = 0; wants_loss && p < sums->parts; p++) loss -= sums->scores[p * sums->part + i];
+  }
+  for (size_t k = 1; k < outputs; k++) {
+    size_t same = 0;
+    while (drawn[same] != drawn[k]) same++;
+    if (same == k) continue;
+    for (size_t i = at; i < end; i += outputs) {
+      if (same > 0) {
+        errors[i + same] += errors[i + k];
+      } else {
+        float score = 0.0f;
+        for (size_t p = 0; p < sums->parts; p++) score += sums->scores[p * sums->part + i + k];
+        loss -= v_softplus(v_set(score))[0];
+      }
+      errors[i + k] = 0.0f;
     }
   }
   return loss;
 }
 
-/// The rows of an example and of its outputs move, a group of columns of them.
+/// The rows of all examples of a word and of its outputs move, a group of columns of them.
 SLK_INLINE void SLK_NAME(move)(const slk_word_tables *tables, const int32_t *drawn,
-                               const int32_t *rows, int32_t n, const size_t outputs,
-                               const float *errors, size_t at, const size_t group) {
+                               const int32_t *rows, const int32_t *ends, size_t examples,
+                               const size_t outputs, const float *errors, size_t at,
+                               const size_t group) {
   const size_t stride = tables->stride;
-  vf x[4], move[4];
-  SLK_NAME(mean)(tables->input, stride, rows, n, at, group, x);
-  for (size_t g = 0; g < group; g++) move[g] = v_set(0.0f);
+  vf held[SLK_MOST_WORD_OUTPUTS][SLK_GROUP];
   for (size_t k = 0; k < outputs; k++) {
-    float *row = tables->output + (size_t)drawn[k] * stride + at;
-    const vf error = v_set(errors[k]);
-    for (size_t g = 0; g < group; g++) {
-      const vf held = v_load(row + g * SLK_WIDTH);
-      move[g] = v_fma(error, held, move[g]);
-      v_store(row + g * SLK_WIDTH, v_fma(error, x[g], held));
+    const float *row = tables->output + (size_t)drawn[k] * stride + at;
+    for (size_t g = 0; g < group; g++) held[k][g] = v_load(row + g * SLK_WIDTH);
+  }
+  int32_t first = 0;
+  for (size_t e = 0; e < examples; first = ends[e++], errors += outputs) {
+    vf x[SLK_GROUP], move[SLK_GROUP];
+    SLK_NAME(mean)(tables->input, stride, rows + first, ends[e] - first, at, group, x);
+    for (size_t g = 0; g < group; g++) move[g] = v_set(0.0f);
+    for (size_t k = 0; k < outputs; k++) {
+      const vf error = v_set(errors[k]);
+      for (size_t g = 0; g < group; g++) {
+        move[g] = v_fma(error, held[k][g], move[g]);
+        held[k][g] = v_fma(error, x[g], held[k][g]);
+      }
+    }
+    for (int32_t i = first; i < ends[e]; i++) {
+      float *row = tables->input + (size_t)rows[i] * stride + at;
+      for (size_t g = 0; g < group; g++) {
+        v_store(row + g * SLK_WIDTH, v_load(row + g * SLK_WIDTH) + move[g]);
+      }
     }
   }
-  for (int32_t i = 0; i < n; i++) {
-    float *row = tables->input + (size_t)rows[i] * stride + at;
-    for (size_t g = 0; g < group; g++) {
-      v_store(row + g * SLK_WIDTH, v_load(row + g * SLK_WIDTH) + move[g]);
-    }
+  // The first place of what was drawn twice is written last.
+  for (size_t k = outputs; k-- > 0;) {
+    float *row = tables->output + (size_t)drawn[k] * stride + at;
+    for (size_t g = 0; g < group; g++) v_store(row + g * SLK_WIDTH, held[k][g]);
   }
 }
 
@@ -175,12 +214,11 @@ SLK_INLINE void SLK_NAME(steps_of)(const slk_word_tables *tables, const slk_word
     const int32_t *drawn = batch->drawn + index * outputs;
     const size_t examples = list_rows(tables, batch->words + place, batch->reaches[index],
                                       batch->rows, ends);
+    if (examples == 0) continue;
     sum += SLK_NAME(correct)(sums, at_score, drawn, examples, outputs, rate, wants_loss, errors);
-    int32_t first = 0;
-    for (size_t e = 0; e < examples; first = ends[e++], at_score += outputs) {
-      SLK_GROUPS(SLK_NAME(move)(tables, drawn, batch->rows + first, ends[e] - first, outputs,
-                                errors + at_score, at, group))
-    }
+    SLK_GROUPS(SLK_NAME(move)(tables, drawn, batch->rows, ends, examples, outputs,
+                              errors + at_score, at, group))
+    at_score += examples * outputs;
   }
   if (!wants_loss) return;
   loss[0] += sum;
@@ -198,3 +236,4 @@ static void SLK_NAME(word_steps)(const slk_word_tables *tables, const slk_word_b
 }
 
 #undef SLK_GROUPS
+#undef SLK_GROUP

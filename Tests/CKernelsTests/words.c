@@ -61,6 +61,12 @@ static double step(tables *s, const slk_word_tables *t, const int32_t *reaches, 
         const bool is_own = k > 0 && outputs[k] == outputs[0];
         if (is_own) errors[k] = 0;
         if (!is_own) loss += log1p(exp(k == 0 ? -score : score));
+        // What was drawn twice moves once.
+        for (size_t j = 0; j < k; j++) {
+          if (outputs[j] != outputs[k]) continue;
+          errors[j] += errors[k], errors[k] = 0;
+          break;
+        }
       }
       for (size_t d = 0; d < t->stride; d++) {
         for (size_t i = 0; i < counts[e]; i++) mean[d] += s->input[rows[e][i]][d] / (double)counts[e];
@@ -125,9 +131,9 @@ static void check_batch(size_t stride, size_t outputs, size_t reach, bool is_cbo
 
   const size_t room = text_length * slk_word_scores(&t.shape);
   int32_t *rows = block(2 * reach * 3 * sizeof(int32_t));
-  float *mean = block(stride * sizeof(float)), *errors = block(room * sizeof(float));
+  float *means = block(2 * stride * sizeof(float)), *errors = block(room * sizeof(float));
   float *scores = block(2 * room * sizeof(float));
-  const slk_word_batch batch = {text, 0, text_length, reaches, drawn, rows, mean, errors};
+  const slk_word_batch batch = {text, 0, text_length, reaches, drawn, rows, means, errors};
   const size_t parts = stride > 16 ? 2 : 1, cut = parts == 1 ? stride : 16;
   slk_word_sums sums = {scores, 0, parts, room};
   for (size_t p = 0; p < parts; p++) {
@@ -149,7 +155,7 @@ static void check_batch(size_t stride, size_t outputs, size_t reach, bool is_cbo
   }
   CHECK(worst < 1e-5, "stride %zu, %zu outputs, cbow %d, bags %d: off by %g", stride, outputs, is_cbow,
         has_bags, worst);
-  free(input), free(output), free(rows), free(mean), free(errors), free(scores);
+  free(input), free(output), free(rows), free(means), free(errors), free(scores);
 }
 
 static void check_kept(void) {

@@ -56,7 +56,7 @@ typedef struct {
   size_t first, last;
   const int32_t *reaches, *drawn;  ///< Of the word `first` and those behind it.
   int32_t *rows;   ///< The rows of all examples of a word.
-  float *mean;     ///< `stride`.
+  float *means;    ///< Twice `stride`.
   float *errors;   ///< As many as there are scores.
 } slk_word_batch;
 

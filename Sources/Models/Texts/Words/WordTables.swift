@@ -121,7 +121,7 @@ extension WordTraining {
       drawn = try room(Int32.self, WordTraining.chunkSize, drawnWidth)
       scores = try room(Float.self, 2, count, part)
       rows = try room(Int32.self, count, rowRoom)
-      numbers = try room(Float.self, count, stride + part)
+      numbers = try room(Float.self, count, 2 * stride + part)
       losses = try room(Double.self, 2)
       chances = slk_word_chances(
         chance: try kept(sampler.chance), alias: try kept(sampler.alias),
@@ -134,11 +134,11 @@ extension WordTraining {
       _ range: Range<Int>, of chunk: Range<Int>, part index: Int
     ) -> slk_word_batch {
       let place = range.lowerBound - chunk.lowerBound
-      let mean = numbers + index * (stride + part)
+      let means = numbers + index * (2 * stride + part)
       return slk_word_batch(
         words: words, first: range.lowerBound, last: range.upperBound, reaches: reaches + place,
-        drawn: drawn + place * drawnWidth, rows: rows + index * rowRoom, mean: mean,
-        errors: mean + stride)
+        drawn: drawn + place * drawnWidth, rows: rows + index * rowRoom, means: means,
+        errors: means + 2 * stride)
     }
   }
 }
