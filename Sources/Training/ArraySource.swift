@@ -24,7 +24,7 @@ public final class ArraySource: BatchSource {
   public let rowCount: Int
   /// Real columns of each row, where a mask tells.
   private let lengths: [Int]?
-  private let order = Mutex<(epoch: Int, batches: [[Int]])?>(nil)
+  private let order: BatchOrder
 
   /// - Throws: `.invalidArgument` for no rows, or arrays whose first extents differ.
   public init(_ arrays: [String: Tensor], _ options: Options = Options()) throws(StackLensError) {
@@ -55,21 +55,13 @@ public final class ArraySource: BatchSource {
       }
       return try Self.lengths(of: mask, name)
     }
+    order = BatchOrder(rowCount: rowCount, lengths: lengths, options)
   }
 
-  public var batchCount: Int? { rule.batchCount }
-
-  private var rule: BatchOrder {
-    BatchOrder(rowCount: rowCount, lengths: lengths, options)
-  }
+  public var batchCount: Int? { order.batchCount }
 
   public func batch(_ index: Int, ofEpoch epoch: Int) throws(StackLensError) -> Batch? {
-    let rows: [Int]? = order.withLock { order in
-      if order?.epoch != epoch { order = (epoch, rule.batches(ofEpoch: epoch)) }
-      guard let batches = order?.batches, batches.indices.contains(index) else { return nil }
-      return batches[index]
-    }
-    guard let rows else { return nil }
+    guard let rows = order.rows(ofBatch: index, epoch: epoch) else { return nil }
     var width: (full: Int, used: Int)?
     if let lengths, let name = options.lengthMask,
       let full = arrays.first(where: { $0.name == name })?.tensor.shape.dims[1]

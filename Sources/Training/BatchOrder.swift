@@ -1,13 +1,15 @@
 import Base
 import Tensors
 
-/// Which rows come together in an epoch, as the options of an `ArraySource` say.
-package struct BatchOrder {
+/// Which rows come together in an epoch, as the options of an `ArraySource` say. The batches of the
+/// epoch that was asked for last are kept.
+package final class BatchOrder: Sendable {
   private let rowCount: Int
   private let lengths: [Int]?
   private let options: ArraySource.Options
   /// Batches whose rows are sorted by length together.
   private static let poolSize = 50
+  private let last = Mutex<(epoch: Int, batches: [[Int]])?>(nil)
 
   /// - Parameter lengths: of each row, where rows of similar length shall come together.
   package init(rowCount: Int, lengths: [Int]?, _ options: ArraySource.Options) {
@@ -19,7 +21,16 @@ package struct BatchOrder {
     return full + (rest > 0 && !options.dropsLast ? 1 : 0)
   }
 
-  package func batches(ofEpoch epoch: Int) -> [[Int]] {
+  /// - Returns: nil behind the last batch.
+  package func rows(ofBatch index: Int, epoch: Int) -> [Int]? {
+    last.withLock { last in
+      if last?.epoch != epoch { last = (epoch, batches(ofEpoch: epoch)) }
+      guard let batches = last?.batches, batches.indices.contains(index) else { return nil }
+      return batches[index]
+    }
+  }
+
+  private func batches(ofEpoch epoch: Int) -> [[Int]] {
     var rows = Array(0..<rowCount)
     var random = RandomGenerator(
       seed: options.seed &+ UInt64(truncatingIfNeeded: epoch) &* 0x9e37_79b9_7f4a_7c15)

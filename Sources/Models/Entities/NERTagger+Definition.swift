@@ -35,12 +35,10 @@ extension NERTagger {
     fit: .fit(
       "Learns from texts with entities.",
       inputs: data("") + data("validation_"), epochs: 30, learningRate: 1e-3, patience: 5,
-      options: [
-        .flag("freeze_encoder", default: true, "Whether the encoder stays as it is."),
-        .number("encoder_learning_rate", 0...1e6, default: 2e-5, "Of the encoder."),
+      options: EncoderPart.fitOptions + [
         .choice(
           "schedule", ["constant", "cosine"], default: "constant",
-          "Of the learning rates; \"cosine\" falls to 0 with the last epoch."),
+          "Of the learning rates; \"cosine\" falls to 0 with the last epoch.")
       ]),
     methods: [
       .init(

@@ -50,29 +50,13 @@ extension NERTagger {
     return counts.f1
   }
 
-  /// AdamW without decay of biases and norms, a slower one for the encoder.
   private func recipe(
     _ options: OptionValues, _ isFrozen: Bool
   ) throws(StackLensError) -> [String: JSON] {
-    func object(_ members: [String: JSON]) -> JSON { .object(JSONObject(sorting: members)) }
-    func names(_ patterns: String...) -> JSON { .array(patterns.map { .string($0) }) }
-    let rate = JSON.number(try options.number("encoder_learning_rate"))
-    let encoder = EncoderPart.name
-    var groups: [JSON] = []
-    if !isFrozen {
-      groups += [
-        object([
-          "parameters": names("\(encoder).*.bias", "\(encoder).*LayerNorm.weight"),
-          "learning_rate": rate, "weight_decay": .number(0),
-        ]), object(["parameters": names("\(encoder).*"), "learning_rate": rate]),
-      ]
-    }
-    groups.append(
-      object(["parameters": names("*bias", "lstm.B*", "crf.*"), "weight_decay": .number(0)]))
-    return [
-      "optimizer": object([
-        "name": .string("adamw"), "weight_decay": .number(0.01), "groups": .array(groups),
-      ]), "schedule": .string(try options.text("schedule")), "clip_norm": .number(1),
+    [
+      "optimizer": try EncoderPart.optimizer(
+        options, isFrozen: isFrozen, plain: ["*bias", "lstm.B*", "crf.*"]),
+      "schedule": .string(try options.text("schedule")), "clip_norm": .number(1),
     ]
   }
 

@@ -101,14 +101,13 @@ struct TaggedBatches: BatchSource {
   var batchCount: Int? { order.batchCount }
 
   func batch(_ index: Int, ofEpoch epoch: Int) throws(StackLensError) -> Batch? {
-    let batches = order.batches(ofEpoch: epoch)
-    guard batches.indices.contains(index) else { return nil }
-    var batch = try rows.padded(batches[index])
+    guard let places = order.rows(ofBatch: index, epoch: epoch) else { return nil }
+    var batch = try rows.padded(places)
     if !hasWords { batch["word_ids"] = nil }
     if let states {
       batch["input_ids"] = nil
       batch["token_type_ids"] = nil
-      batch["states"] = try states.padded(batches[index])
+      batch["states"] = try states.padded(places)
     }
     return batch
   }

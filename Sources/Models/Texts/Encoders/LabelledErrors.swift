@@ -158,12 +158,7 @@ struct ErrorBatches: BatchSource {
   var batchCount: Int? { order.batchCount }
 
   func batch(_ index: Int, ofEpoch epoch: Int) throws(StackLensError) -> Batch? {
-    let batches = order.batches(ofEpoch: epoch)
-    guard batches.indices.contains(index) else { return nil }
-    return try batch(batches[index])
-  }
-
-  private func batch(_ places: [Int]) throws(StackLensError) -> Batch {
+    guard let places = order.rows(ofBatch: index, epoch: epoch) else { return nil }
     var batch = try rows.texts.padded(places)
     if let states {
       batch["input_ids"] = nil

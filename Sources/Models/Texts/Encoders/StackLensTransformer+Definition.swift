@@ -24,9 +24,7 @@ extension StackLensTransformer {
       "Learns from errors with severities, categories or both.",
       inputs: data("", isOptional: false) + data("validation_", isOptional: true), epochs: nil,
       learningRate: nil, patience: 2,
-      options: [
-        .flag("freeze_encoder", default: true, "Whether the encoder stays as it is."),
-        .number("encoder_learning_rate", 0...1e6, default: 2e-5, "Of the encoder."),
+      options: EncoderPart.fitOptions + [
         .choice(
           "class_weights", ["none", "balanced"], default: "none",
           "Whether rare classes count as much as frequent ones."),

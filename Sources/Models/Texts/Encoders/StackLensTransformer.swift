@@ -92,30 +92,16 @@ struct StackLensTransformer: Architecture {
     return try EncoderStates(of: texts, session, width: width)
   }
 
-  /// AdamW without decay of biases and norms, a slower one for the encoder; warm-up, then a cosine.
+  /// Warm-up, then a cosine.
   private func recipe(
     _ options: OptionValues, _ isFrozen: Bool, steps: Int
   ) throws(StackLensError) -> [String: JSON] {
-    func object(_ members: [String: JSON]) -> JSON { .object(JSONObject(sorting: members)) }
-    func names(_ patterns: String...) -> JSON { .array(patterns.map { .string($0) }) }
-    let rate = JSON.number(try options.number("encoder_learning_rate"))
-    let plain = JSON.number(0)
-    let groups: [JSON] = [
-      object([
-        "parameters": names("bert.*.bias", "bert.*LayerNorm.weight"), "learning_rate": rate,
-        "weight_decay": plain,
-      ]), object(["parameters": names("bert.*"), "learning_rate": rate]),
-      object(["parameters": names("*bias"), "weight_decay": plain]),
+    let schedule: [String: JSON] = [
+      "name": .string("cosine"), "warmup_steps": .integer(Int64(min(500, steps / 10))),
     ]
     return [
-      "optimizer": object([
-        "name": .string("adamw"), "weight_decay": .number(0.01),
-        "groups": .array(isFrozen ? [groups[2]] : groups),
-      ]),
-      "schedule": object([
-        "name": .string("cosine"), "warmup_steps": .integer(Int64(min(500, steps / 10))),
-      ]),
-      "clip_norm": .number(1),
+      "optimizer": try EncoderPart.optimizer(options, isFrozen: isFrozen, plain: ["*bias"]),
+      "schedule": .object(JSONObject(sorting: schedule)), "clip_norm": .number(1),
       "learning_rate": .number(
         try options.has("learning_rate")
           ? options.number("learning_rate") : (isFrozen ? 1e-3 : 1e-4)),
