@@ -800,8 +800,18 @@ typedef struct sl_encode_options {
  *  alone, in any batch, in any order and with any number of threads. */
 typedef struct sl_embedder sl_embedder;
 
-/** Loads a sentence-transformers folder (config.json, model.safetensors, tokenizer.json), or a
- *  folder with an ONNX encoder (model.onnx) and a tokenizer. */
+/** The folder of the encoder that comes with the library, for functions that take one by its path:
+ *  the one that the environment's STACKLENS_ENCODER names, else "encoder" beside the library, else
+ *  share/stacklens/encoder of an installation.
+ *  @param buffer      receives the path and a zero
+ *  @param out_length  bytes needed, the zero not counted, also where the buffer is too small
+ *  @return SL_IO_ERROR where it is not there, SL_SHAPE_MISMATCH for a buffer that is too small */
+sl_status sl_default_encoder(char *buffer, size_t capacity, size_t *out_length);
+
+/** Loads a sentence-transformers folder (config.json, model.safetensors, tokenizer.json; weights may
+ *  be int8 with a float32 "_scale" for each row), or a folder with an ONNX encoder (model.onnx) and a
+ *  tokenizer.
+ *  @param folder  NULL: the encoder that comes with the library */
 sl_status sl_embedder_load(const char *folder, const sl_embedder_options *options,
                            sl_embedder **out_embedder);
 void sl_embedder_release(sl_embedder *embedder);

@@ -28,7 +28,8 @@ public struct SharedLibrary: @unchecked Sendable {  // the handle is never close
     return address
   }
 
-  private static func folder() -> String? {
+  /// The folder of the library that contains this code.
+  public static func folder() -> String? {
     let anchor: @convention(c) () -> Void = {}
     return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 4096) { buffer in
       guard let start = buffer.baseAddress,

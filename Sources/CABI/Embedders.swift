@@ -13,7 +13,7 @@ public func sl_embedder_load(
   _ outEmbedder: UnsafeMutablePointer<OpaquePointer?>?
 ) -> sl_status {
   boundary { () throws(StackLensError) in
-    let folder = try text(folder, "folder")
+    let folder = folder == nil ? try DefaultEncoder.folder() : try text(folder, "folder")
     let given = try options(
       given,
       defaults: sl_embedder_options(
@@ -36,6 +36,15 @@ public func sl_embedder_load(
     if given.max_length > 0 { options.maxLength = Int(given.max_length) }
     options.log = logger(given.log, given.log_user_data)
     out.pointee = Handles.create(try Embedder(folder: folder, options: options))
+  }
+}
+
+@_cdecl("sl_default_encoder") @implementation
+public func sl_default_encoder(
+  _ buffer: UnsafeMutablePointer<CChar>?, _ capacity: Int, _ outLength: UnsafeMutablePointer<Int>?
+) -> sl_status {
+  boundary { () throws(StackLensError) in
+    try copy(try DefaultEncoder.folder(), to: buffer, capacity, outLength)
   }
 }
 

@@ -21,7 +21,9 @@ struct BertEncoder: TextEncoder {
     configuration = try EncoderConfiguration(folder: folder)
     let path = folder + "/model.safetensors"
     file = try SafetensorsFile.load(path: path)
-    do throws(StackLensError) { weights = try BertWeights(file.tensors, configuration) } catch {
+    do throws(StackLensError) {
+      weights = try BertWeights(file.expanded(), configuration)
+    } catch {
       throw error.within(path)
     }
     dimension = configuration.width

@@ -119,9 +119,12 @@ package struct BertWeights: Sendable {
     _ files: EncoderFiles, _ config: EncoderConfiguration
   ) throws(StackLensError) -> [String: Tensor] {
     let path = files.weights
-    let found =
-      try files.isONNX ? tensors(onnx: path, config) : SafetensorsFile.load(path: path).tensors
-    do throws(StackLensError) { _ = try BertWeights(found, config) } catch {
+    var found = try files.isONNX ? tensors(onnx: path, config) : [:]
+    let file = try files.isONNX ? nil : SafetensorsFile.load(path: path)
+    do throws(StackLensError) {
+      if let file { found = try file.expanded() }
+      _ = try BertWeights(found, config)
+    } catch {
       throw error.within(path)
     }
     var tensors: [String: Tensor] = [:]

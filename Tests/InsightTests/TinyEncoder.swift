@@ -84,7 +84,7 @@ struct TinyEncoder {
     var data: [UInt8] = []
     for name in weights.keys.sorted() {
       guard let tensor = weights[name] else { continue }
-      let type = tensor.elementType == .float32 ? "F32" : "F64"
+      let type = tensor.elementType == .float32 ? "F32" : tensor.elementType == .int8 ? "I8" : "F64"
       entries.append(
         "\"\(name)\": {\"dtype\": \"\(type)\", \"shape\": \(tensor.shape.dims), "
           + "\"data_offsets\": [\(data.count), \(data.count + tensor.byteCount)]}")

@@ -76,15 +76,18 @@ def test_a_log_without_levels_is_judged_by_its_words():
     assert marks.all()
 
 
-def test_the_shipped_incident_leads_to_its_cause(minilm: Path):
+@pytest.mark.parametrize("name", ["default", "minilm"])
+def test_the_shipped_incident_leads_to_its_cause(name: str, request: pytest.FixtureRequest):
     import stacklens
+
+    encoder = request.getfixturevalue(name) if name == "minilm" else stacklens.default_encoder()
 
     folder = ROOT / "examples" / "incident"
     records = read_records(folder / "shop.log")
     truth = json.loads((folder / "truth.json").read_text(encoding="utf-8"))
     main = next(fault for fault in truth["faults"] if fault["is_main"])
     messages = Messages.of(records)
-    vectors = stacklens.Embedder(minilm).encode(messages.texts)
+    vectors = stacklens.Embedder(encoder).encode(messages.texts)
     problems, _ = problem_records(records)
     groups = group_by_similarity(messages, vectors, problems, 0.7)
     episode = worst_episode(problems, groups)

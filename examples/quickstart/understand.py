@@ -1,8 +1,9 @@
 """Reads a log by meaning: error groups, similar messages, unusual lines, what came before.
 
-python understand.py --model FOLDER [LOG ...] [--message TEXT] [--threshold COSINE] [--top COUNT]
+python understand.py [--model FOLDER] [LOG ...] [--message TEXT] [--threshold COSINE] [--top COUNT]
 
-FOLDER holds all-MiniLM-L6-v2 or another encoder of sentence-transformers. Without a LOG the log of
+FOLDER holds all-MiniLM-L6-v2 or another encoder of sentence-transformers; without one the encoder
+that comes with the library is taken. Without a LOG the log of
 a simulated shop is read, whose cause is known: examples/incident/README.md.
 """
 
@@ -290,7 +291,10 @@ class Report:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=textwrap.dedent(__doc__.split("\n\n")[0]))
     parser.add_argument("logs", nargs="*", type=pathlib.Path, metavar="LOG")
-    parser.add_argument("--model", type=pathlib.Path, required=True, help="the encoder's folder")
+    parser.add_argument(
+        "--model", type=pathlib.Path, default=stacklens.default_encoder(),
+        help="the encoder's folder; the one that comes with the library unless given",
+    )  # fmt: skip
     parser.add_argument("--message", help="the message to find similar ones for")
     parser.add_argument("--threshold", type=float, default=0.7, help="cosine within a group (0.7)")
     parser.add_argument("--top", type=int, default=12, help="groups to show (12)")

@@ -1,9 +1,11 @@
 /* Compares texts by meaning:  embed_text FOLDER TEXT TEXT...
  *
- * FOLDER is a sentence-transformers folder such as all-MiniLM-L6-v2. Prints a table of cosine
+ * FOLDER is a sentence-transformers folder such as all-MiniLM-L6-v2, or - for the encoder that comes
+ * with the library. Prints a table of cosine
  * similarities, and on stderr how long it took from the start of the program to the first vector.
  */
 #define _POSIX_C_SOURCE 199309L
+#include <string.h>
 #include <time.h>
 
 #include "stacklens_easy.h"
@@ -26,7 +28,7 @@ int main(int argc, char **argv) {
     fprintf(stderr, "usage: %s FOLDER TEXT TEXT...\n", argv[0]);
     return EXIT_FAILURE;
   }
-  SLE_TRY(sl_embedder_load(argv[1], NULL, &embedder), done);
+  SLE_TRY(sl_embedder_load(strcmp(argv[1], "-") == 0 ? NULL : argv[1], NULL, &embedder), done);
   SLE_TRY(sl_embedder_dimension(embedder, &dimension), done);
 
   texts = (sl_text *)calloc(count, sizeof *texts);

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import errors, ops, records
 from ._native import lib as _lib
-from .embedder import Embedder, Match, nearest, similarity
+from .embedder import Embedder, Match, default_encoder, nearest, similarity
 from .errors import *  # noqa: F403
 from .history import History
 from .model import Model, ParameterInfo
@@ -42,6 +42,7 @@ __all__ = [
     "ValueInfo",
     "backend",
     "cpu_features",
+    "default_encoder",
     "from_dlpack",
     "library_path",
     "models",

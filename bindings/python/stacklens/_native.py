@@ -353,6 +353,7 @@ PROTOTYPES: dict[str, tuple[Any, list[Any], Callable[..., Any] | None]] = {
     "sl_encoding_count": _fallible(handle, out_size),
     "sl_encoding_tokens": _fallible(handle, c_size_t, POINTER(Tokens)),
     "sl_encoding_release": _plain(None, handle),
+    "sl_default_encoder": _fallible(c_char_p, c_size_t, out_size),
     "sl_embedder_load": _fallible(c_char_p, POINTER(EmbedderOptions), out_handle),
     "sl_embedder_release": _plain(None, handle),
     "sl_embedder_dimension": _fallible(handle, out_size),

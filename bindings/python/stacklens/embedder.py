@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import pathlib
 import weakref
 from collections.abc import Iterable, Sequence
 from ctypes import byref, c_float, c_int32, c_int64, c_size_t, c_void_p
@@ -19,7 +20,7 @@ from ._texts import AnyText, TextTable
 from .errors import CancelledError, InvalidArgumentError, ShapeError
 from .tensor import pointer_to
 
-__all__ = ["Embedder", "Match", "nearest", "similarity"]
+__all__ = ["Embedder", "Match", "default_encoder", "nearest", "similarity"]
 
 PRECISIONS = ("fp32", "bf16", "int8")
 _DEFAULT_BATCH = 4096
@@ -33,6 +34,16 @@ class Match(NamedTuple):
     text: str
 
 
+def default_encoder() -> pathlib.Path:
+    """The folder of the encoder that comes with this package: 384 numbers a text, two layers, made by
+    ``python -m stacklens.recipes default_encoder`` (docs/models/default-encoder.md).
+
+    The environment's ``STACKLENS_ENCODER`` names another one.
+    """
+    chosen = os.environ.get("STACKLENS_ENCODER")
+    return pathlib.Path(chosen) if chosen else pathlib.Path(__file__).with_name("encoder")
+
+
 class Embedder(Closing):
     """A text encoder with its tokenizer. Immutable and safe to use from many threads.
 
@@ -41,9 +52,10 @@ class Embedder(Closing):
 
     Parameters
     ----------
-    folder : path
+    folder : path, optional
         A sentence-transformers folder (``config.json``, ``model.safetensors``,
-        ``tokenizer.json``), or one with ``model.onnx`` and a tokenizer.
+        ``tokenizer.json``), or one with ``model.onnx`` and a tokenizer; `default_encoder` unless
+        given.
     precision : {"fp32", "bf16", "int8"}
         Number format of the matrix products; falls back to fp32 with a message to ``log`` where
         the CPU cannot.
@@ -56,16 +68,17 @@ class Embedder(Closing):
 
     Examples
     --------
-    >>> embedder = stacklens.Embedder("all-MiniLM-L6-v2")                     # doctest: +SKIP
-    >>> embedder.encode(["connection refused", "disk full"]).shape            # doctest: +SKIP
+    >>> embedder = stacklens.Embedder()
+    >>> embedder.encode(["connection refused", "disk full"]).shape
     (2, 384)
+    >>> better_and_slower = stacklens.Embedder("all-MiniLM-L6-v2")            # doctest: +SKIP
     """
 
     _name = "embedder"
 
     def __init__(
         self,
-        folder: Union[str, os.PathLike[str]],
+        folder: Union[str, os.PathLike[str], None] = None,
         precision: str = "fp32",
         threads: int = 0,
         max_length: Optional[int] = None,
@@ -88,7 +101,8 @@ class Embedder(Closing):
             None,
         )
         self._handle = c_void_p()
-        lib.sl_embedder_load(_native.path_bytes(folder), byref(options), byref(self._handle))
+        path = _native.path_bytes(default_encoder() if folder is None else folder)
+        lib.sl_embedder_load(path, byref(options), byref(self._handle))
         # The callback is an argument, so that it lives as long as the library may call it.
         self._finalizer = weakref.finalize(self, _release, c_void_p(self._handle.value), callback)
         size = c_size_t()

@@ -17,8 +17,8 @@ __all__ = ["Claim", "Options", "Recipe", "Result", "names", "recipe"]
 
 #: Modules of this package, each with a ``RECIPE``.
 _MODULES = (
-    "cartpole", "cora", "error_classes", "hdfs", "hdfs_vae", "latency", "nab", "ner", "root_cause",
-    "seq2seq", "word2vec",
+    "cartpole", "cora", "default_encoder", "error_classes", "hdfs", "hdfs_vae", "latency", "nab", "ner",
+    "root_cause", "seq2seq", "word2vec",
 )  # fmt: skip
 
 
