@@ -62,6 +62,11 @@ static size_t list_rows(const slk_word_tables *tables, const int32_t *word, int3
   return (size_t)examples;
 }
 
+/// From the mean of an example to the next one; 0 where all examples are single rows.
+static inline size_t mean_stride(const slk_word_tables *tables) {
+  return tables->shape.is_cbow || tables->bag_ends ? tables->stride : 0;
+}
+
 #define SLK_TEMPLATE "words.inc.h"
 #include "tiers.h"
 

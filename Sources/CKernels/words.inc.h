@@ -16,24 +16,16 @@
     }                                                                                      \
   }
 
-/// The mean of `n` rows.
-SLK_INLINE void SLK_NAME(mean)(const float *table, size_t stride, const int32_t *rows, int32_t n,
-                               size_t at, const size_t group, vf mean[SLK_GROUP]) {
-  const float *row = table + (size_t)rows[0] * stride + at;
-  for (size_t g = 0; g < group; g++) mean[g] = v_load(row + g * SLK_WIDTH);
-  if (n == 1) return;
-  for (int32_t i = 1; i < n; i++) {
-    row = table + (size_t)rows[i] * stride + at;
-    for (size_t g = 0; g < group; g++) mean[g] += v_load(row + g * SLK_WIDTH);
-  }
-  for (size_t g = 0; g < group; g++) mean[g] *= 1.0f / (float)n;
-}
-
+/// Stores the mean of `n` rows, a group of columns of it.
 SLK_INLINE void SLK_NAME(store_mean)(const float *table, size_t stride, const int32_t *rows,
                                      int32_t n, size_t at, const size_t group, float *target) {
   vf mean[SLK_GROUP];
-  SLK_NAME(mean)(table, stride, rows, n, at, group, mean);
-  for (size_t g = 0; g < group; g++) v_store(target + at + g * SLK_WIDTH, mean[g]);
+  for (size_t g = 0; g < group; g++) mean[g] = v_set(0.0f);
+  for (int32_t i = 0; i < n; i++) {
+    const float *row = table + (size_t)rows[i] * stride + at;
+    for (size_t g = 0; g < group; g++) mean[g] += v_load(row + g * SLK_WIDTH);
+  }
+  for (size_t g = 0; g < group; g++) v_store(target + at + g * SLK_WIDTH, mean[g] * (1.0f / (float)n));
 }
 
 // Scores --------------------------------------------------------------------------------------
@@ -76,23 +68,24 @@ SLK_INLINE size_t SLK_NAME(scores_of)(const slk_word_tables *tables, const slk_w
                                     const size_t outputs, size_t begin, size_t end,
                                     float *scores) {
   const float *start = scores;
-  int32_t ends[2 * SLK_MOST_WORD_REACH];
   const size_t stride = tables->stride;
+  int32_t *rows = batch->rows, *ends = batch->ends;
+  float *means = batch->means;
   for (size_t place = batch->first; place < batch->last; place++) {
     const size_t index = place - batch->first;
     SLK_NAME(fetch)(tables, batch, place + 4, begin, end);
     const int32_t *drawn = batch->drawn + index * outputs;
-    const size_t examples = list_rows(tables, batch->words + place, batch->reaches[index],
-                                      batch->rows, ends);
+    const size_t examples = list_rows(tables, batch->words + place, batch->reaches[index], rows,
+                                      ends);
+    batch->examples[index] = (int32_t)examples;
     const float *x[2];
     int32_t first = 0;
-    for (size_t e = 0; e < examples; first = ends[e++]) {
-      const int32_t *rows = batch->rows + first, n = ends[e] - first;
-      x[e % 2] = tables->input + (size_t)rows[0] * stride;
+    for (size_t e = 0; e < examples; first = ends[e++], means += mean_stride(tables)) {
+      const int32_t *own = rows + first, n = ends[e] - first;
+      x[e % 2] = tables->input + (size_t)own[0] * stride;
       if (n > 1) {
-        float *mean = batch->means + e % 2 * stride;
-        SLK_GROUPS(SLK_NAME(store_mean)(tables->input, stride, rows, n, at, group, mean))
-        x[e % 2] = mean;
+        SLK_GROUPS(SLK_NAME(store_mean)(tables->input, stride, own, n, at, group, means))
+        x[e % 2] = means;
       }
       if (e % 2 == 1) {
         SLK_NAME(dots)(x, 2, tables->output, stride, drawn, outputs, begin, end, scores);
@@ -103,6 +96,7 @@ SLK_INLINE size_t SLK_NAME(scores_of)(const slk_word_tables *tables, const slk_w
       SLK_NAME(dots)(x, 1, tables->output, stride, drawn, outputs, begin, end, scores);
       scores += outputs;
     }
+    rows += first, ends += examples;
   }
   return (size_t)(scores - start);
 }
@@ -164,11 +158,12 @@ SLK_INLINE double SLK_NAME(correct)(const slk_word_sums *sums, size_t at, const 
   return loss;
 }
 
-/// The rows of all examples of a word and of its outputs move, a group of columns of them.
+/// The rows of all examples of a word and of its outputs move, a group of columns of them. Examples of
+/// several rows are what they were when they were scored.
 SLK_INLINE void SLK_NAME(move)(const slk_word_tables *tables, const int32_t *drawn,
                                const int32_t *rows, const int32_t *ends, size_t examples,
-                               const size_t outputs, const float *errors, size_t at,
-                               const size_t group) {
+                               const float *means, const size_t outputs, const float *errors,
+                               size_t at, const size_t group) {
   const size_t stride = tables->stride;
   vf held[SLK_MOST_WORD_OUTPUTS][SLK_GROUP];
   for (size_t k = 0; k < outputs; k++) {
@@ -176,10 +171,14 @@ SLK_INLINE void SLK_NAME(move)(const slk_word_tables *tables, const int32_t *dra
     for (size_t g = 0; g < group; g++) held[k][g] = v_load(row + g * SLK_WIDTH);
   }
   int32_t first = 0;
-  for (size_t e = 0; e < examples; first = ends[e++], errors += outputs) {
+  for (size_t e = 0; e < examples; first = ends[e++]) {
     vf x[SLK_GROUP], move[SLK_GROUP];
-    SLK_NAME(mean)(tables->input, stride, rows + first, ends[e] - first, at, group, x);
-    for (size_t g = 0; g < group; g++) move[g] = v_set(0.0f);
+    const bool is_mean = ends[e] - first > 1;
+    const float *own = is_mean ? means : tables->input + (size_t)rows[first] * stride;
+    for (size_t g = 0; g < group; g++) {
+      x[g] = v_load(own + at + g * SLK_WIDTH);
+      move[g] = v_set(0.0f);
+    }
     for (size_t k = 0; k < outputs; k++) {
       const vf error = v_set(errors[k]);
       for (size_t g = 0; g < group; g++) {
@@ -193,6 +192,7 @@ SLK_INLINE void SLK_NAME(move)(const slk_word_tables *tables, const int32_t *dra
         v_store(row + g * SLK_WIDTH, v_load(row + g * SLK_WIDTH) + move[g]);
       }
     }
+    errors += outputs, means += mean_stride(tables);
   }
   // The first place of what was drawn twice is written last.
   for (size_t k = outputs; k-- > 0;) {
@@ -204,21 +204,21 @@ SLK_INLINE void SLK_NAME(move)(const slk_word_tables *tables, const int32_t *dra
 SLK_INLINE void SLK_NAME(steps_of)(const slk_word_tables *tables, const slk_word_batch *batch,
                                    const size_t outputs, size_t begin, size_t end,
                                    const slk_word_sums *sums, float rate, double *loss) {
-  int32_t ends[2 * SLK_MOST_WORD_REACH];
   const bool wants_loss = loss != NULL;
+  const int32_t *rows = batch->rows, *ends = batch->ends;
+  const float *means = batch->means;
   float *errors = batch->errors;
   double sum = SLK_NAME(errors_of)(sums, rate, wants_loss, errors);
   size_t at_score = 0;
-  for (size_t place = batch->first; place < batch->last; place++) {
-    const size_t index = place - batch->first;
+  for (size_t index = 0; index < batch->last - batch->first; index++) {
     const int32_t *drawn = batch->drawn + index * outputs;
-    const size_t examples = list_rows(tables, batch->words + place, batch->reaches[index],
-                                      batch->rows, ends);
+    const size_t examples = (size_t)batch->examples[index];
     if (examples == 0) continue;
     sum += SLK_NAME(correct)(sums, at_score, drawn, examples, outputs, rate, wants_loss, errors);
-    SLK_GROUPS(SLK_NAME(move)(tables, drawn, batch->rows, ends, examples, outputs,
+    SLK_GROUPS(SLK_NAME(move)(tables, drawn, rows, ends, examples, means, outputs,
                               errors + at_score, at, group))
     at_score += examples * outputs;
+    rows += ends[examples - 1], ends += examples, means += examples * mean_stride(tables);
   }
   if (!wants_loss) return;
   loss[0] += sum;

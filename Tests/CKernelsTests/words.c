@@ -68,8 +68,12 @@ static double step(tables *s, const slk_word_tables *t, const int32_t *reaches, 
           break;
         }
       }
+      // Examples of several rows are what they were when they were scored.
+      const tables *held = counts[e] > 1 ? &before : s;
       for (size_t d = 0; d < t->stride; d++) {
-        for (size_t i = 0; i < counts[e]; i++) mean[d] += s->input[rows[e][i]][d] / (double)counts[e];
+        for (size_t i = 0; i < counts[e]; i++) {
+          mean[d] += held->input[rows[e][i]][d] / (double)counts[e];
+        }
         for (size_t k = 0; k < t->shape.outputs; k++) {
           move[d] += errors[k] * s->output[outputs[k]][d];
           s->output[outputs[k]][d] += errors[k] * mean[d];
@@ -130,10 +134,12 @@ static void check_batch(size_t stride, size_t outputs, size_t reach, bool is_cbo
   const double expected_loss = step(&expected, &t, reaches, drawn, 0.05);
 
   const size_t room = text_length * slk_word_scores(&t.shape);
-  int32_t *rows = block(2 * reach * 3 * sizeof(int32_t));
-  float *means = block(2 * stride * sizeof(float)), *errors = block(room * sizeof(float));
+  const size_t most = text_length * slk_word_examples(&t.shape);
+  int32_t *examples = block(text_length * sizeof(int32_t)), *ends = block(most * sizeof(int32_t));
+  int32_t *rows = block(text_length * 2 * reach * 3 * sizeof(int32_t));
+  float *means = block(most * stride * sizeof(float)), *errors = block(room * sizeof(float));
   float *scores = block(2 * room * sizeof(float));
-  const slk_word_batch batch = {text, 0, text_length, reaches, drawn, rows, means, errors};
+  const slk_word_batch batch = {text, 0, text_length, reaches, drawn, examples, ends, rows, means, errors};
   const size_t parts = stride > 16 ? 2 : 1, cut = parts == 1 ? stride : 16;
   slk_word_sums sums = {scores, 0, parts, room};
   for (size_t p = 0; p < parts; p++) {
@@ -155,7 +161,7 @@ static void check_batch(size_t stride, size_t outputs, size_t reach, bool is_cbo
   }
   CHECK(worst < 1e-5, "stride %zu, %zu outputs, cbow %d, bags %d: off by %g", stride, outputs, is_cbow,
         has_bags, worst);
-  free(input), free(output), free(rows), free(means), free(errors), free(scores);
+  free(input), free(output), free(rows), free(means), free(examples), free(ends), free(errors), free(scores);
 }
 
 static void check_kept(void) {

@@ -18,9 +18,14 @@ typedef struct {
   bool is_cbow;    ///< One example of all neighbours of a word, or one of each.
 } slk_word_shape;
 
+/// Examples of a word at most.
+static inline size_t slk_word_examples(const slk_word_shape *shape) {
+  return shape->is_cbow ? 1 : 2 * shape->reach;
+}
+
 /// Room for the scores of all examples of a word.
 static inline size_t slk_word_scores(const slk_word_shape *shape) {
-  return (shape->is_cbow ? 1 : 2 * shape->reach) * shape->outputs;
+  return slk_word_examples(shape) * shape->outputs;
 }
 
 /// Words of a text are ids; -1 stands between sentences, before the first and after the last.
@@ -50,14 +55,16 @@ void slk_word_draws(const slk_word_chances *chances, const int32_t *words, size_
                     size_t last, uint64_t seed, const slk_word_shape *shape, int32_t *reaches,
                     int32_t *drawn);
 
-/// What is drawn for the words first ..< last, and room for numbers on the way.
+/// What is drawn for the words first ..< last, and room for what the scores leave to the steps.
 typedef struct {
   const int32_t *words;
   size_t first, last;
   const int32_t *reaches, *drawn;  ///< Of the word `first` and those behind it.
-  int32_t *rows;   ///< The rows of all examples of a word.
-  float *means;    ///< Twice `stride`.
-  float *errors;   ///< As many as there are scores.
+  int32_t *examples;  ///< How many each word has.
+  int32_t *ends;      ///< Where the rows of each example end, from the first of its word.
+  int32_t *rows;      ///< Those of all examples.
+  float *means;       ///< `stride` for each example, of those that have several rows.
+  float *errors;      ///< As many as there are scores.
 } slk_word_batch;
 
 /// Dot products over the columns begin ..< end, of examples with their outputs, one behind the other.

@@ -104,7 +104,7 @@ struct WordTraining {
     _ chunk: Range<Int>, seed: UInt64, _ rate: Double
   ) -> (sum: Double, examples: Double) {
     let room = room
-    var tables = tables.kernelTables(bags, settings)
+    let partCount = tables.parts.count
     var shape = settings.shape
     var chances = room.chances
     room.losses.update(repeating: 0, count: 2)
@@ -115,27 +115,26 @@ struct WordTraining {
         chunk.lowerBound + share.upperBound, seed, &shape,
         room.reaches + share.lowerBound, room.drawn + share.lowerBound * room.drawnWidth)
       member.meet()
-      let parts = member.share(of: room.parts.count)
+      let parts = member.share(of: partCount)
       for (turn, start) in stride(
         from: chunk.lowerBound, to: chunk.upperBound, by: room.batchSize
       ).enumerated() {
         let words = start..<min(chunk.upperBound, start + room.batchSize)
-        let scores = room.scores + turn % 2 * room.parts.count * room.part
+        let scores = room.scores + turn % 2 * partCount * room.part
         var sums = slk_word_sums(
-          scores: scores, count: 0, parts: room.parts.count, part: room.part)
+          scores: scores, count: 0, parts: partCount, part: room.part)
         for index in parts {
+          var part = tables.part(index, bags, settings)
           var batch = room.batch(words, of: chunk, part: index)
-          let columns = room.parts[index]
           sums.count = slk_word_scores_f32(
-            &tables, &batch, columns.lowerBound, columns.upperBound, scores + index * room.part)
+            &part, &batch, 0, part.stride, scores + index * room.part)
         }
         member.meet()
         for index in parts {
+          var part = tables.part(index, bags, settings)
           var batch = room.batch(words, of: chunk, part: index)
-          let columns = room.parts[index]
           slk_word_steps_f32(
-            &tables, &batch, columns.lowerBound, columns.upperBound, &sums, Float(rate),
-            index == 0 ? room.losses : nil)
+            &part, &batch, 0, part.stride, &sums, Float(rate), index == 0 ? room.losses : nil)
         }
       }
     }

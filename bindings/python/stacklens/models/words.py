@@ -155,7 +155,8 @@ def _several(words: Words) -> np.ndarray:
 def _joined(words: Union[str, Sequence[str]]) -> str:
     if isinstance(words, str):
         raise InvalidArgumentError(f"texts and words of texts are mixed: {words[:40]!r}")
-    for word in words:
-        if not word or not word.isascii() and word.split() != [word] or " " in word:
-            raise InvalidArgumentError(f"{word!r} is not one word")
-    return " ".join(words)
+    text = " ".join(words)
+    if text.split() != list(words):
+        wrong = next(word for word in words if word.split() != [word])
+        raise InvalidArgumentError(f"{wrong!r} is not one word")
+    return text
