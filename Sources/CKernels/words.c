@@ -71,11 +71,11 @@ static inline size_t mean_stride(const slk_word_tables *tables) {
 #include "tiers.h"
 
 size_t slk_word_scores_f32(const slk_word_tables *tables, const slk_word_batch *batch,
-                           size_t begin, size_t end, float *scores) {
-  return SLK_DISPATCH(word_scores, tables, batch, begin, end, scores);
+                           float *scores) {
+  return SLK_DISPATCH(word_scores, tables, batch, scores);
 }
 
-void slk_word_steps_f32(const slk_word_tables *tables, const slk_word_batch *batch, size_t begin,
-                        size_t end, const slk_word_sums *sums, float rate, double loss[2]) {
-  SLK_DISPATCH(word_steps, tables, batch, begin, end, sums, rate, loss);
+void slk_word_steps_f32(const slk_word_tables *tables, const slk_word_batch *batch,
+                        const slk_word_sums *sums, float rate, double loss[2]) {
+  SLK_DISPATCH(word_steps, tables, batch, sums, rate, loss);
 }

@@ -1,11 +1,11 @@
 /// Vectors of columns that are worked on together: the outputs of a word stay in registers then.
 #define SLK_GROUP (SLK_WIDTH == 16 ? 2 : 1)
 
-/// Columns begin ..< end in groups of `group` vectors' widths, a constant: `at` is the first column
-/// of a group.
+/// Columns 0 ..< stride in groups of `group` vectors' widths, a constant: `at` is the first column of
+/// a group.
 #define SLK_GROUPS(...)                                                                    \
-  for (size_t at = begin; at < end;) {                                                     \
-    if (SLK_GROUP == 2 && end - at >= 2 * SLK_WIDTH) {                                     \
+  for (size_t at = 0; at < stride;) {                                                      \
+    if (SLK_GROUP == 2 && stride - at >= 2 * SLK_WIDTH) {                                  \
       const size_t group = 2;                                                              \
       __VA_ARGS__;                                                                         \
       at += 2 * SLK_WIDTH;                                                                 \
@@ -32,28 +32,28 @@ SLK_INLINE void SLK_NAME(store_mean)(const float *table, size_t stride, const in
 
 /// Asks for the rows of a word that soon comes: the tables are larger than the near caches.
 SLK_INLINE void SLK_NAME(fetch)(const slk_word_tables *tables, const slk_word_batch *batch,
-                                size_t place, size_t begin, size_t end) {
+                                size_t place) {
   if (place >= batch->last || batch->words[place] < 0) return;
   const size_t outputs = tables->shape.outputs;
   const int32_t *drawn = batch->drawn + (place - batch->first) * outputs;
   for (size_t k = 0; k < outputs; k++) {
     const float *row = tables->output + (size_t)drawn[k] * tables->stride;
-    for (size_t at = begin; at < end; at += 16) __builtin_prefetch(row + at);
+    for (size_t at = 0; at < tables->stride; at += 16) __builtin_prefetch(row + at);
   }
   const float *own = tables->input + (size_t)batch->words[place] * tables->stride;
-  for (size_t at = begin; at < end; at += 16) __builtin_prefetch(own + at);
+  for (size_t at = 0; at < tables->stride; at += 16) __builtin_prefetch(own + at);
 }
 
 /// Dot products of each of `examples` rows, one or two, with `outputs` rows of a table: constants
 /// where it matters, so that the sums stay in registers.
 SLK_INLINE void SLK_NAME(dots)(const float *const *x, const size_t examples, const float *table,
                                size_t stride, const int32_t *rows, const size_t outputs,
-                               size_t begin, size_t end, float *dots) {
+                               float *dots) {
   vf sums[2 * SLK_MOST_WORD_OUTPUTS + SLK_WIDTH];
   const size_t count = examples * outputs;
   const size_t whole = (count + SLK_WIDTH - 1) / SLK_WIDTH * SLK_WIDTH;
   for (size_t i = 0; i < whole; i++) sums[i] = v_set(0.0f);
-  for (size_t at = begin; at < end; at += SLK_WIDTH) {
+  for (size_t at = 0; at < stride; at += SLK_WIDTH) {
     const vf first = v_load(x[0] + at), second = v_load(x[examples - 1] + at);
     for (size_t k = 0; k < outputs; k++) {
       const vf held = v_load(table + (size_t)rows[k] * stride + at);
@@ -65,15 +65,14 @@ SLK_INLINE void SLK_NAME(dots)(const float *const *x, const size_t examples, con
 }
 
 SLK_INLINE size_t SLK_NAME(scores_of)(const slk_word_tables *tables, const slk_word_batch *batch,
-                                    const size_t outputs, size_t begin, size_t end,
-                                    float *scores) {
+                                    const size_t outputs, float *scores) {
   const float *start = scores;
   const size_t stride = tables->stride;
   int32_t *rows = batch->rows, *ends = batch->ends;
   float *means = batch->means;
   for (size_t place = batch->first; place < batch->last; place++) {
     const size_t index = place - batch->first;
-    SLK_NAME(fetch)(tables, batch, place + 4, begin, end);
+    SLK_NAME(fetch)(tables, batch, place + 4);
     const int32_t *drawn = batch->drawn + index * outputs;
     const size_t examples = list_rows(tables, batch->words + place, batch->reaches[index], rows,
                                       ends);
@@ -88,12 +87,12 @@ SLK_INLINE size_t SLK_NAME(scores_of)(const slk_word_tables *tables, const slk_w
         x[e % 2] = means;
       }
       if (e % 2 == 1) {
-        SLK_NAME(dots)(x, 2, tables->output, stride, drawn, outputs, begin, end, scores);
+        SLK_NAME(dots)(x, 2, tables->output, stride, drawn, outputs, scores);
         scores += 2 * outputs;
       }
     }
     if (examples % 2 == 1) {
-      SLK_NAME(dots)(x, 1, tables->output, stride, drawn, outputs, begin, end, scores);
+      SLK_NAME(dots)(x, 1, tables->output, stride, drawn, outputs, scores);
       scores += outputs;
     }
     rows += first, ends += examples;
@@ -102,9 +101,9 @@ SLK_INLINE size_t SLK_NAME(scores_of)(const slk_word_tables *tables, const slk_w
 }
 
 static size_t SLK_NAME(word_scores)(const slk_word_tables *tables, const slk_word_batch *batch,
-                                  size_t begin, size_t end, float *scores) {
-  if (tables->shape.outputs == 6) return SLK_NAME(scores_of)(tables, batch, 6, begin, end, scores);
-  return SLK_NAME(scores_of)(tables, batch, tables->shape.outputs, begin, end, scores);
+                                  float *scores) {
+  if (tables->shape.outputs == 6) return SLK_NAME(scores_of)(tables, batch, 6, scores);
+  return SLK_NAME(scores_of)(tables, batch, tables->shape.outputs, scores);
 }
 
 // Steps ---------------------------------------------------------------------------------------
@@ -202,9 +201,9 @@ SLK_INLINE void SLK_NAME(move)(const slk_word_tables *tables, const int32_t *dra
 }
 
 SLK_INLINE void SLK_NAME(steps_of)(const slk_word_tables *tables, const slk_word_batch *batch,
-                                   const size_t outputs, size_t begin, size_t end,
-                                   const slk_word_sums *sums, float rate, double *loss) {
+                                   const size_t outputs, const slk_word_sums *sums, float rate, double *loss) {
   const bool wants_loss = loss != NULL;
+  const size_t stride = tables->stride;
   const int32_t *rows = batch->rows, *ends = batch->ends;
   const float *means = batch->means;
   float *errors = batch->errors;
@@ -226,12 +225,11 @@ SLK_INLINE void SLK_NAME(steps_of)(const slk_word_tables *tables, const slk_word
 }
 
 static void SLK_NAME(word_steps)(const slk_word_tables *tables, const slk_word_batch *batch,
-                                 size_t begin, size_t end, const slk_word_sums *sums, float rate,
-                                 double *loss) {
+                                 const slk_word_sums *sums, float rate, double *loss) {
   if (tables->shape.outputs == 6) {
-    SLK_NAME(steps_of)(tables, batch, 6, begin, end, sums, rate, loss);
+    SLK_NAME(steps_of)(tables, batch, 6, sums, rate, loss);
   } else {
-    SLK_NAME(steps_of)(tables, batch, tables->shape.outputs, begin, end, sums, rate, loss);
+    SLK_NAME(steps_of)(tables, batch, tables->shape.outputs, sums, rate, loss);
   }
 }
 

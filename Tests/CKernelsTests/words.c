@@ -114,6 +114,15 @@ static void check_draws(void) {
   free(words), free(reaches), free(drawn), free(half);
 }
 
+/// Some columns of a table, on their own.
+static float *columns(const float *table, size_t rows, size_t stride, size_t begin, size_t width) {
+  float *found = block(rows * width * sizeof(float));
+  for (size_t i = 0; i < rows * width; i++) {
+    found[i] = table[i / width * stride + begin + i % width];
+  }
+  return found;
+}
+
 static void check_batch(size_t stride, size_t outputs, size_t reach, bool is_cbow, bool has_bags) {
   float *input = block(row_count * stride * sizeof(float));
   float *output = block(word_count * stride * sizeof(float));
@@ -141,13 +150,32 @@ static void check_batch(size_t stride, size_t outputs, size_t reach, bool is_cbo
   float *scores = block(2 * room * sizeof(float));
   const slk_word_batch batch = {text, 0, text_length, reaches, drawn, examples, ends, rows, means, errors};
   const size_t parts = stride > 16 ? 2 : 1, cut = parts == 1 ? stride : 16;
+  slk_word_tables part[2];
+  for (size_t p = 0; p < parts; p++) {
+    const size_t begin = p ? cut : 0, width = p ? stride - cut : cut;
+    part[p] = t, part[p].stride = width;
+    part[p].input = columns(input, row_count, stride, begin, width);
+    part[p].output = columns(output, word_count, stride, begin, width);
+  }
   slk_word_sums sums = {scores, 0, parts, room};
   for (size_t p = 0; p < parts; p++) {
-    sums.count = slk_word_scores_f32(&t, &batch, p ? cut : 0, p ? stride : cut, scores + p * room);
+    sums.count = slk_word_scores_f32(&part[p], &batch, scores + p * room);
   }
   double loss[2] = {0, 0};
   for (size_t p = 0; p < parts; p++) {
-    slk_word_steps_f32(&t, &batch, p ? cut : 0, p ? stride : cut, &sums, 0.05f, p ? NULL : loss);
+    // What the scores left is another part's by now.
+    if (parts > 1) slk_word_scores_f32(&part[p], &batch, scores + p * room);
+    slk_word_steps_f32(&part[p], &batch, &sums, 0.05f, p ? NULL : loss);
+  }
+  for (size_t p = 0; p < parts; p++) {
+    const size_t begin = p ? cut : 0, width = part[p].stride;
+    for (size_t i = 0; i < row_count * width; i++) {
+      input[i / width * stride + begin + i % width] = part[p].input[i];
+    }
+    for (size_t i = 0; i < word_count * width; i++) {
+      output[i / width * stride + begin + i % width] = part[p].output[i];
+    }
+    free(part[p].input), free(part[p].output);
   }
   CHECK(loss[1] * (double)outputs == (double)sums.count, "%g examples", loss[1]);
   CHECK(fabs(loss[0] - expected_loss) < 1e-5 * expected_loss, "loss %g, expected %g", loss[0],

@@ -28,7 +28,8 @@ static inline size_t slk_word_scores(const slk_word_shape *shape) {
   return slk_word_examples(shape) * shape->outputs;
 }
 
-/// Words of a text are ids; -1 stands between sentences, before the first and after the last.
+/// Some columns of the tables, a part that one thread learns. Words of a text are ids; -1 stands between
+/// sentences, before the first and after the last.
 typedef struct {
   float *input, *output;    ///< Rows of `stride` numbers.
   size_t stride;            ///< A multiple of 16; what fills rows up is 0.
@@ -67,20 +68,20 @@ typedef struct {
   float *errors;      ///< As many as there are scores.
 } slk_word_batch;
 
-/// Dot products over the columns begin ..< end, of examples with their outputs, one behind the other.
+/// Dot products of examples with their outputs, one behind the other.
 /// @return How many they are.
 size_t slk_word_scores_f32(const slk_word_tables *tables, const slk_word_batch *batch,
-                           size_t begin, size_t end, float *scores);
+                           float *scores);
 
-/// Dot products over all columns: the sums of `parts` arrays of `count` numbers, `part` apart.
+/// Dot products over all parts: the sums of `parts` arrays of `count` numbers, `part` apart.
 typedef struct {
   const float *scores;
   size_t count, parts, part;
 } slk_word_sums;
 
-/// A step of gradient descent on the columns begin ..< end.
+/// A step of gradient descent on the tables of a part.
 /// @param loss  The loss of all examples, and how many they are, are added to it; or NULL.
-void slk_word_steps_f32(const slk_word_tables *tables, const slk_word_batch *batch, size_t begin,
-                        size_t end, const slk_word_sums *sums, float rate, double loss[2]);
+void slk_word_steps_f32(const slk_word_tables *tables, const slk_word_batch *batch,
+                        const slk_word_sums *sums, float rate, double loss[2]);
 
 #endif

@@ -126,15 +126,14 @@ struct WordTraining {
         for index in parts {
           var part = tables.part(index, bags, settings)
           var batch = room.batch(words, of: chunk, part: index)
-          sums.count = slk_word_scores_f32(
-            &part, &batch, 0, part.stride, scores + index * room.part)
+          sums.count = slk_word_scores_f32(&part, &batch, scores + index * room.part)
         }
         member.meet()
         for index in parts {
           var part = tables.part(index, bags, settings)
           var batch = room.batch(words, of: chunk, part: index)
           slk_word_steps_f32(
-            &part, &batch, 0, part.stride, &sums, Float(rate), index == 0 ? room.losses : nil)
+            &part, &batch, &sums, Float(rate), index == 0 ? room.losses : nil)
         }
       }
     }

@@ -63,7 +63,7 @@ def by_tagger(train: list[Post], dev: list[Post], seed: int, quick: bool) -> lis
     The number of epochs is fixed, and the learning rate falls to 0 with the last: nothing is held out.
     """
     model = models.NerTagger(
-        minilm(), entities=TYPES, words="space", states="mean", word_buckets=1 << 14,
+        minilm(), entities=TYPES, words="space", states="mean", hidden=256, word_buckets=1 << 14,
         dropout=0.5, output_dropout=0.5, seed=seed,
     )
     sentences = [sentence for post in train for sentence in post.sentences]
