@@ -77,7 +77,10 @@ def test_wheel_carries_the_library(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("stacklens-*.whl")
     assert "-py3-none-linux_" in wheel.name
     with zipfile.ZipFile(wheel) as archive:
-        assert {"stacklens/libstacklens.so", "stacklens/py.typed"} <= set(archive.namelist())
+        names = set(archive.namelist())
+        assert {"stacklens/libstacklens.so", "stacklens/py.typed"} <= names
+        modules = {str(path.relative_to(source)) for path in source.glob("stacklens/**/*.py")}
+        assert modules <= names and "stacklens/recipes/log_categories.json" in names
         archive.extractall(tmp_path / "site")
     environment = {key: value for key, value in os.environ.items() if key != "STACKLENS_LIBRARY"}
     found = subprocess.run(
@@ -85,3 +88,9 @@ def test_wheel_carries_the_library(tmp_path: Path) -> None:
         env={**environment, "PYTHONPATH": str(tmp_path / "site")}, cwd=tmp_path,
     ).stdout
     assert str(tmp_path / "site") in found
+    program = "import stacklens; print(stacklens.Embedder().encode('disk full').shape)"
+    found = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True,
+        env={**environment, "PYTHONPATH": str(tmp_path / "site")}, cwd=tmp_path,
+    ).stdout
+    assert found == "(384,)\n"
