@@ -231,9 +231,9 @@ def _paired(options: Options, student: Path, folder: Path, seed: int) -> Path:
         order = random.permutation(len(pairs))
         for start in range(0, steps * PAIRS, PAIRS):
             some = order[start : start + PAIRS]
-            places = (some, some, next(more))
-            chosen = [column[place] for column, places_ in zip(rows, places) for place in places_]
-            target = np.concatenate([column[places_] for column, places_ in zip(targets, places)])
+            parts = (some, some, next(more))
+            chosen = [column[place] for column, part in zip(rows, parts) for place in part]
+            target = np.concatenate([column[part] for column, part in zip(targets, parts)])
             yield {**_padded(chosen, max(map(len, chosen))), "target": target}
 
     def heads(x: Any) -> Any:
