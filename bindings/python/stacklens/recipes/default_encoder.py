@@ -66,7 +66,8 @@ def _judged(options: Options, folder: Path, seconds: float) -> Result:
         "The default encoder beside its teacher", ("encoder", "megabytes", *COLUMNS)
     )
     figures = {}
-    for name, one, megabytes in (("default", folder, size), ("all-MiniLM-L6-v2", minilm(), 90.9)):
+    judged = [("default", folder, size), ("all-MiniLM-L6-v2", minilm(), 90.9)]
+    for name, one, megabytes in judged[:1] if options.quick else judged:
         figures[name] = quality(stacklens.Embedder(one).encode, options.data)
         result.rows.append((name, megabytes, *figures[name]))
     words = {both: tf_idf_duplicates(options.data, both) for both in (False, True)}
