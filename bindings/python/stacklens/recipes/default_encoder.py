@@ -10,6 +10,7 @@ sight. Issues that the duplicate search is judged by teach nothing, nor do log l
 from __future__ import annotations
 
 import collections
+import functools
 import json
 import re
 import tempfile
@@ -152,6 +153,7 @@ def _tokens(folder: Path) -> list[str]:
     return (folder / "vocab.txt").read_text(encoding="utf-8").rstrip("\n").split("\n")
 
 
+@functools.cache
 def _texts(options: Options) -> list[str]:
     found = sentences(options.data, packages=not options.quick)
     return found[::100] if options.quick else found

@@ -77,7 +77,10 @@ def _texts(tokenizer: stacklens.Tokenizer) -> list[str]:
         "the primary while the node was under memory pressure and the queue of requests was full"
     ).split()
     words = [word for word in words if len(tokenizer.encode(word).ids) == 3]
-    return [" ".join((words * 2)[start : start + PIECES - 2]) for start in range(WINDOW)]
+    found = [" ".join((words * 2)[start : start + PIECES - 2]) for start in range(WINDOW)]
+    for text in found:
+        assert len(tokenizer.encode(text).ids) == PIECES, text
+    return found
 
 
 def _flow(seed: int) -> models.ErrorFlowLSTM:
