@@ -53,8 +53,9 @@ static void SLK_NAME(SLK_JOIN(product, SLK_TILE))(
     const slk_ahead share = slk_ahead_share(vectors * SLK_LANES * sizeof(SLK_UNIT), tiles);
     slk_ahead ahead = panel + 1 < panel_end ? share : (slk_ahead){0};
     ahead.next = (const char *)(b + units * columns);
-    for (size_t row = row_begin; row < row_end; row += SLK_TILE_ROWS) {
-      const size_t rows = slk_min(SLK_TILE_ROWS, row_end - row);
+    // Tiles of nearly equal rows: one of few rows reads the panel faster than the cache gives it.
+    for (size_t next = 1, row = row_begin, rows; row < row_end; next++, row += rows) {
+      rows = row_begin + (row_end - row_begin) * next / tiles - row;
       const bool direct = plain && width == vectors * SLK_LANES;
       SLK_OUT *out = direct ? (SLK_OUT *)c + row * ldc + column : tile;
       const size_t ldo = direct ? ldc : vectors * SLK_LANES;
