@@ -122,7 +122,8 @@ SLK_INLINE void SLK_NAME(step_tile)(const int gates, const int rows, const slk_r
 SLK_INLINE void SLK_NAME(walk_blocks)(const int gates, const slk_recurrent_step *s,
                                       size_t block_begin, size_t block_end) {
   if (s->rows == 1) SLK_NAME(fetch_state)(s->size, s->h);
-  for (size_t block = block_begin; block < block_end; block++) {
+  for (size_t turn = block_begin; turn < block_end; turn++) {
+    const size_t block = s->descends ? block_begin + block_end - 1 - turn : turn;
     const size_t unit = block * SLK_WIDTH;
     const float *w = (const float *)s->packed + unit * (size_t)gates * s->size;
     // Tiles of nearly equal rows: a single one would wait for the weights.

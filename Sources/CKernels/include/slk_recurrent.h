@@ -25,6 +25,9 @@ typedef struct {
   size_t h_stride;
   bool h_is_zero;  ///< Whether all of `h` is 0: then there is no product.
   const void *packed;
+  /// Whether blocks go from the last to the first. Steps that take turns find what the step before
+  /// read last still in the cache.
+  bool descends;
   const float *sums;  ///< x W + bias, the gates side by side, rows `sums_stride` apart.
   size_t sums_stride;
   float *c;            ///< LSTM: the cell states, changed in place.

@@ -51,6 +51,7 @@ struct FusedWalk {
         if isActive {
           advance(
             item..<end, step, before, after, isZero: index == 0 && beginsWithZeros,
+            descends: index % 2 == 1,
             projection + (first + item * rowStride) * layer.gateColumns,
             rowStride * layer.gateColumns, blocks)
         } else {
@@ -80,15 +81,15 @@ struct FusedWalk {
   /// One step of items that follow one another, for some of the units.
   private func advance(
     _ items: Range<Int>, _ index: Int, _ before: UnsafeMutablePointer<Float>,
-    _ after: UnsafeMutablePointer<Float>, isZero: Bool, _ sums: UnsafePointer<Float>,
-    _ sumsStride: Int, _ blocks: Range<Int>
+    _ after: UnsafeMutablePointer<Float>, isZero: Bool, descends: Bool,
+    _ sums: UnsafePointer<Float>, _ sumsStride: Int, _ blocks: Range<Int>
   ) {
     let size = layer.hiddenSize
     let start = items.lowerBound * size
     var step = slk_recurrent_step()
     (step.size, step.rows, step.packed) = (size, items.count, weights)
     (step.h, step.h_stride) = (UnsafePointer(before + start), size)
-    step.h_is_zero = isZero
+    (step.h_is_zero, step.descends) = (isZero, descends)
     (step.out, step.out_stride) = (after + start, size)
     (step.sums, step.sums_stride) = (sums, sumsStride)
     if let kept {
