@@ -16,19 +16,27 @@ extension OperatorDefinition {
     },
     execution: .kernels([
       .reference { (preparation) throws(StackLensError) in
-        let output = preparation.outputs[0].shape
-        return PreparedKernel { (run) throws(StackLensError) in
-          let input = try run.input(0)
+        let (input, output) = (try preparation.input(0), preparation.outputs[0].shape)
+        // Positions that never change are looked at once.
+        var known: StridedCopy?
+        if let starts = preparation.constant(1), let ends = preparation.constant(2),
+          (3..<5).allSatisfy({ preparation.constant($0) != nil || !preparation.hasInput($0) })
+        {
           let box = try SliceBox(
-            input.shape, starts: run.input(1), ends: run.input(2), axes: run.optionalInput(3),
-            steps: run.optionalInput(4))
-          guard box.extents == output.dims else {
-            throw .shapeMismatch("Slice gives \(box.extents), planned for \(output)")
+            input.shape, starts: starts, ends: ends, axes: preparation.constant(3),
+            steps: preparation.constant(4))
+          known = try box.copy(input.elementType, to: output)
+        }
+        return PreparedKernel { [known] (run) throws(StackLensError) in
+          let input = try run.input(0)
+          var copy = known
+          if copy == nil {
+            let box = try SliceBox(
+              input.shape, starts: run.input(1), ends: run.input(2), axes: run.optionalInput(3),
+              steps: run.optionalInput(4))
+            copy = try box.copy(input.elementType, to: output)
           }
-          StridedCopy(
-            input.elementType, box.extents, from: box.strides, to: output.strides,
-            sourceStart: box.start
-          ).run(from: input.base, to: run.outputs[0].base, run.parallel)
+          copy?.run(from: input.base, to: run.outputs[0].base, run.parallel)
         }
       }
     ]),
@@ -119,6 +127,15 @@ private struct SliceBox {
   var extents: [Int]
   var strides: [Int]
   var start = 0
+
+  /// What copies the part to a tensor that was planned for it.
+  func copy(_ elementType: ElementType, to output: Shape) throws(StackLensError) -> StridedCopy {
+    guard extents == output.dims else {
+      throw .shapeMismatch("Slice gives \(extents), planned for \(output)")
+    }
+    return StridedCopy(
+      elementType, extents, from: strides, to: output.strides, sourceStart: start)
+  }
 
   init(
     _ shape: Shape, starts: Tensor, ends: Tensor, axes: Tensor?, steps: Tensor?
