@@ -38,6 +38,10 @@ public final class ThreadPool: @unchecked Sendable {  // the C pool is thread-sa
     withTask(body) { task, context in slp_pool_run(pool, count, task, context) }
   }
 
+  /// Wakes threads that sleep, for a job that comes soon: what is done until then hides how long they
+  /// take.
+  public func alert() { slp_pool_alert(pool) }
+
   /// Calls `body(i)` on each thread i, all at the same time. False, and nothing has run, where the
   /// pool is in use elsewhere or has no threads.
   fileprivate func runTogether(_ body: (Int) -> Void) -> Bool {

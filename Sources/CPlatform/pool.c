@@ -92,6 +92,12 @@ static void leave_processor(int processor) {
   sched_setaffinity(0, sizeof allowed, &allowed);
 }
 
+/// Moves a worker that finds itself where its caller runs.
+static void leave_caller(slp_pool *pool) {
+  const int caller = atomic_load_explicit(&pool->caller_processor, memory_order_relaxed);
+  if (caller >= 0 && caller < CPU_SETSIZE && sched_getcpu() == caller) leave_processor(caller);
+}
+
 static void *worker(void *argument) {
   slp_pool *pool = argument;
   uint64_t seen = 0;
@@ -107,12 +113,12 @@ static void *worker(void *argument) {
       if (deadline == 0) deadline = now + spin_nanoseconds;
       if (now > deadline) {
         park(pool, seen);
+        leave_caller(pool);
         deadline = 0;
       }
     }
     seen = job;
-    const int caller = atomic_load_explicit(&pool->caller_processor, memory_order_relaxed);
-    if (caller >= 0 && caller < CPU_SETSIZE && sched_getcpu() == caller) leave_processor(caller);
+    leave_caller(pool);
     work(pool, job, false);
   }
   return NULL;
@@ -217,6 +223,12 @@ bool slp_pool_run_together(slp_pool *pool, slp_task task, void *context) {
   }
   run_taken(pool, pool->worker_count + 1, task, context);
   return true;
+}
+
+void slp_pool_alert(slp_pool *pool) {
+  if (!pool || atomic_load_explicit(&pool->parked, memory_order_relaxed) == 0) return;
+  atomic_store_explicit(&pool->caller_processor, sched_getcpu(), memory_order_relaxed);
+  wake_all(pool);
 }
 
 void slp_pool_meet(slp_pool *pool) {

@@ -87,6 +87,7 @@ public final class Embedder: Sendable {
     utf8 texts: [UnsafeRawBufferPointer], normalize: Bool = true,
     into vectors: UnsafeMutablePointer<Float>, progress: Progress? = nil
   ) throws(StackLensError) {
+    if !texts.isEmpty { pool?.alert() }
     var done = 0
     while done < texts.count {
       let slab = done..<min(texts.count, done + Self.slabTextCount)

@@ -56,10 +56,9 @@ public indirect enum WeightInitializer: Sendable, Equatable {
   public func tensor(
     _ shape: Shape, seed: UInt64, name: String
   ) throws(StackLensError) -> Tensor {
-    // FNV-1a over the name, from the seed on.
-    var hash: UInt64 = 0xcbf2_9ce4_8422_2325 ^ seed
-    for byte in name.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
-    var random = RandomGenerator(seed: hash)
+    var hash = FNV1a(seed: seed)
+    hash.mix(name.utf8)
+    var random = RandomGenerator(seed: hash.value)
     guard shape.count <= usableMemoryByteCount / 4 else {
       throw .limitExceeded("\(shape) needs more memory than there is")
     }

@@ -29,6 +29,11 @@ public struct Call: Sendable {
     return try estimator.session(network).outputs(inputs)
   }
 
+  /// Wakes the threads that sleep, for a network that runs soon.
+  func alert() {
+    if estimator.threadCount != 1 { ThreadPool.withThreads(estimator.threadCount).alert() }
+  }
+
   /// What follows from what the model knows now, made once until that changes.
   func derived<Value: Sendable>(
     _ name: String, _ make: (Knowledge) throws(StackLensError) -> Value

@@ -79,19 +79,18 @@ extension Estimator {
     take(knowledge)
   }
 
-  /// FNV-1a over the bytes of the tensors, eight at a time (Fowler, Noll and Vo).
+  /// FNV-1a over the bytes of the tensors, eight at a time.
   private static func checksum(_ tensors: [(name: String, tensor: Tensor)]) -> String {
-    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-    func mix(_ word: UInt64) { hash = (hash ^ word) &* 0x0000_0100_0000_01b3 }
+    var hash = FNV1a()
     for (_, tensor) in tensors {
       let bytes = UnsafeRawBufferPointer(start: tensor.base, count: tensor.byteCount)
       let whole = bytes.count / 8 * 8
       for offset in stride(from: 0, to: whole, by: 8) {
-        mix(UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)))
+        hash.mix(UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)))
       }
-      for byte in bytes[whole...] { mix(UInt64(byte)) }
+      hash.mix(bytes[whole...])
     }
-    return String(hash, radix: 16)
+    return String(hash.value, radix: 16)
   }
 
   /// What the model is and where it stands, for the doors.

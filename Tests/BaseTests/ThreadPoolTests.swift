@@ -30,6 +30,22 @@ struct ThreadPoolTests {
     #expect(counts.all == [0])
   }
 
+  /// Alerts come from anywhere: before the first job, in a job, and while threads sleep.
+  @Test func isAlertedAtAnyTime() {
+    let counts = Counts(40)
+    let pool = ThreadPool.withThreads(8)
+    pool.alert()
+    for round in 0..<4 {
+      pool.run(10) {
+        pool.alert()
+        counts.add(round * 10 + $0)
+      }
+      usleep(1000)
+      pool.alert()
+    }
+    #expect(counts.all.allSatisfy { $0 == 1 })
+  }
+
   @Test func runsInsideItself() {
     let counts = Counts(60)
     let pool = ThreadPool.withThreads(3)

@@ -322,3 +322,85 @@ def test_the_encoder_is_the_embedders(minilm: Path) -> None:
     )[0]
     found /= np.linalg.norm(found, axis=1, keepdims=True)
     np.testing.assert_allclose(found, stacklens.Embedder(minilm).encode(text), atol=2e-6)
+
+
+# How texts are spelt ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def spelling(folder: Path) -> models.StackLensTransformer:
+    """A model whose severity can be told by the ends of words that the tokenizer does not know."""
+    text, severity = spelt(120)
+    model = made(folder, spelling_buckets=512)
+    model.fit(text, severity, epochs=10, head_learning_rate=0.05, batch_size=8, patience=10)
+    return model
+
+
+def spelt(count: int, start: int = 0) -> tuple[list[str], np.ndarray]:
+    random = np.random.default_rng(start)
+    severity = np.arange(count) % 4
+    stems = ["".join(random.choice(list("bcghkvwxz"), 4)) for _ in range(count)]
+    return [stem + ("oops", "arr", "umm", "yay")[s] for stem, s in zip(stems, severity)], severity
+
+
+def test_spelling_tells_words_that_are_not_known(
+    folder: Path, spelling: models.StackLensTransformer
+) -> None:
+    text, severity = spelt(80, start=1)
+    assert (spelling.predict(text).severity == severity).mean() > 0.95
+    plain = made(folder)
+    plain.fit(*spelt(120), epochs=10, head_learning_rate=0.05, batch_size=8, patience=10)
+    assert (plain.predict(text).severity == severity).mean() < 0.5
+
+
+def test_spelling_in_both_forms_and_in_files(
+    spelling: models.StackLensTransformer, tmp_path: Path
+) -> None:
+    text = [*spelt(9, start=2)[0], "", "a  A", "é" * 3000]
+    pieces = spelling.tokenize(text)
+    padded, packed = spelling.forward(**pieces), spelling.predict(text)
+    exact = np.exp(padded.severity_logits - padded.severity_logits.max(axis=1, keepdims=True))
+    exact /= exact.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(exact, packed.severity_probabilities, atol=2e-5)
+    spelling.save(tmp_path / "model.safetensors")
+    again = models.StackLensTransformer.load(tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(
+        again.predict(text).severity_probabilities, packed.severity_probabilities
+    )
+    onnxruntime = pytest.importorskip("onnxruntime")
+    spelling.export_onnx(tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"))
+    feed = {**pieces, "token_type_ids": np.zeros_like(pieces["input_ids"])}
+    found = dict(zip([o.name for o in session.get_outputs()], session.run(None, feed)))
+    np.testing.assert_allclose(found["severity_logits"], padded.severity_logits, atol=1e-4)
+
+
+def test_what_spelling_gives_a_text(spelling: models.StackLensTransformer) -> None:
+    rows, weights = (
+        spelling.tokenize(["ab AB\tab", "ab"])[name] for name in ("spelling_ids", "spelling_weights")
+    )
+    # " ab " has three n-grams of two characters, two of three and one of four; each occurs thrice.
+    assert ((rows > 0).sum(axis=1) <= 6).all() and (rows[0] == rows[1]).all()
+    np.testing.assert_allclose(weights[0][rows[0] > 0].max(), 1 + np.log(3), rtol=1e-6)
+    np.testing.assert_allclose(weights[1][rows[1] > 0].min(), 1)
+    assert len(spelling.tokenize(["é" * 9 + str(i) for i in range(3)])["spelling_ids"]) == 3
+
+
+def test_spelling_is_asked_for(folder: Path, fitted: models.StackLensTransformer) -> None:
+    pieces = fitted.tokenize(["disk"])
+    assert "spelling_ids" not in pieces
+    grams = {"spelling_ids": np.ones((1, 2)), "spelling_weights": np.ones((1, 2))}
+    with pytest.raises(stacklens.InvalidArgumentError, match="does not look at spelling"):
+        fitted.forward(**pieces, **grams)
+    with pytest.raises(stacklens.InvalidArgumentError, match="'spelling_buckets' is 1"):
+        made(folder, spelling_buckets=1).predict(["x"])
+
+
+def test_spelling_that_there_is_not(spelling: models.StackLensTransformer) -> None:
+    pieces = spelling.tokenize(["disk"])
+    pieces["spelling_ids"] = np.full_like(pieces["spelling_ids"], 512)
+    with pytest.raises(stacklens.InvalidArgumentError, match="512 .*expected 0 to 511"):
+        spelling.forward(**pieces)
+    pieces["spelling_ids"] = pieces["spelling_ids"][:, :1] * 0
+    with pytest.raises(stacklens.ShapeError, match="spelling_weights"):
+        spelling.forward(**pieces)

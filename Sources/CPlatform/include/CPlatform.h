@@ -81,6 +81,8 @@ void slp_pool_run(slp_pool *pool, size_t count, slp_task task, void *context);
 /// may meet. False, and nothing has run, while the pool is in use or where its threads could not
 /// all be started.
 bool slp_pool_run_together(slp_pool *pool, slp_task task, void *context);
+/// Wakes workers that sleep, for a job that comes within some 100 µs: they are awake then.
+void slp_pool_alert(slp_pool *pool);
 /// Inside such tasks: waits until all of them have called it.
 void slp_pool_meet(slp_pool *pool);
 

@@ -1,3 +1,5 @@
+import Base
+
 /// The words of a text as their shapes are told: runs of letters, digits and the signs that names, paths
 /// and numbers have inside, without full stops, colons and hyphens behind them.
 struct ShapedText {
@@ -93,16 +95,13 @@ enum WordBuckets {
     return ("0"..."9").contains(scalar) ? "0" : scalar
   }
 
-  /// FNV-1a over the scalars and what they are of the word (Fowler, Noll and Vo).
+  /// The hash of the scalars and what they are of the word.
   private static func row(
     _ part: ArraySlice<Unicode.Scalar>, _ kind: UInt64, _ count: Int
   ) -> Int32 {
-    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-    func mix(_ word: UInt64) { hash = (hash ^ word) &* 0x0000_0100_0000_01b3 }
-    mix(kind)
-    for scalar in part { mix(UInt64(scalar.value)) }
-    // The low bits of such a hash depend on the low bits of what went in.
-    hash ^= hash >> 32
-    return Int32(1 + hash % UInt64(max(1, count - 1)))
+    var hash = FNV1a()
+    hash.mix(kind)
+    for scalar in part { hash.mix(UInt64(scalar.value)) }
+    return Int32(1 + hash.folded % UInt64(max(1, count - 1)))
   }
 }

@@ -226,6 +226,7 @@ struct ErrorFlowLSTM: Architecture {
   }
 
   private func predict(_ call: Call) throws(StackLensError) -> [Value] {
+    call.alert()
     let x = try call.arguments.reals("x", [nil, nil, width])
     let lengths = try call.arguments.lengths("lengths", of: x)
     return try call.run("", ["x": x, "lengths": lengths]).answers(

@@ -3,11 +3,10 @@ import Base
 /// A hash of what a message says apart from its particulars: texts that differ in numbers, addresses,
 /// times and folders alone have the same one.
 enum Fingerprint {
-  /// FNV-1a over 64 bits (Fowler, Noll and Vo).
   static func hash(_ bytes: some Sequence<UInt8>) -> UInt64 {
-    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-    for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01b3 }
-    return hash
+    var hash = FNV1a()
+    hash.mix(bytes)
+    return hash.value
   }
 
   static func of(_ text: String) -> UInt64 { hash(normalized(text)) }

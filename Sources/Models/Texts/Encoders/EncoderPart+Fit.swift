@@ -11,9 +11,12 @@ extension EncoderPart {
 
   /// AdamW as options say: biases, norms, and what `plain` names are not decayed; an encoder that learns
   /// has a rate of its own.
-  /// - Parameter plain: patterns of parameters behind the encoder.
+  /// - Parameters:
+  ///   - plain: patterns of parameters behind the encoder.
+  ///   - heads: what names of those start with that have the rate "head_learning_rate", where it is
+  ///     given.
   static func optimizer(
-    _ options: OptionValues, isFrozen: Bool, plain: [String]
+    _ options: OptionValues, isFrozen: Bool, plain: [String], heads: [String] = []
   ) throws(StackLensError) -> JSON {
     func object(_ members: [String: JSON]) -> JSON { .object(JSONObject(sorting: members)) }
     func names(_ patterns: [String]) -> JSON { .array(patterns.map { .string($0) }) }
@@ -25,6 +28,15 @@ extension EncoderPart {
           "parameters": names(["\(name).*.bias", "\(name).*LayerNorm.weight"]),
           "learning_rate": rate, "weight_decay": .number(0),
         ]), object(["parameters": names(["\(name).*"]), "learning_rate": rate]),
+      ]
+    }
+    if !heads.isEmpty, options.has("head_learning_rate") {
+      let rate = JSON.number(try options.number("head_learning_rate"))
+      groups += [
+        object([
+          "parameters": names(heads.map { $0 + ".bias" }), "learning_rate": rate,
+          "weight_decay": .number(0),
+        ]), object(["parameters": names(heads.map { $0 + "*" }), "learning_rate": rate]),
       ]
     }
     groups.append(object(["parameters": names(plain), "weight_decay": .number(0)]))

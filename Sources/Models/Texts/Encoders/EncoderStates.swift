@@ -76,7 +76,8 @@ extension EncodedTexts {
     _ session: Session,
     _ body: (PackedBatch, Range<Int>, [String: Tensor]) throws(StackLensError) -> Void
   ) throws(StackLensError) {
-    let wantsTerms = session.inputs.contains { $0.name == "terms" }
+    func wants(_ name: String) -> Bool { session.inputs.contains { $0.name == name } }
+    let (wantsTerms, wantsSpelling) = (wants("terms"), wants("spelling_ids"))
     var start = 0
     while start < count {
       var (end, pieces) = (start + 1, ids[start].count)
@@ -93,6 +94,11 @@ extension EncodedTexts {
         var covered = rows.flatMap { terms[$0] }
         covered += [Int32](repeating: -1, count: batch.ids.count - covered.count)
         inputs["terms"] = try Tensor(covered)
+      }
+      if wantsSpelling {
+        let texts = Array(spelling[rows])
+        let room = try SpelledText.padded(texts, height: batch.offsets.count - 1)
+        inputs.merge(room) { _, new in new }
       }
       try body(batch, rows, session.outputs(inputs))
       start = end

@@ -13,7 +13,7 @@ struct Reading {
   init(_ kind: StackLensTransformer, _ knowledge: Knowledge) {
     self.kind = kind
     make = { () throws(StackLensError) in
-      try TextReader(knowledge, kind.encoder, terms: kind.terms, maxLength: kind.maxLength)
+      try kind.reader(knowledge)
     }
   }
 
@@ -21,7 +21,7 @@ struct Reading {
     self.kind = kind
     make = { () throws(StackLensError) in
       try call.derived("reader") { (knowledge) throws(StackLensError) in
-        try TextReader(knowledge, kind.encoder, terms: kind.terms, maxLength: kind.maxLength)
+        try kind.reader(knowledge)
       }
     }
   }
@@ -31,10 +31,11 @@ struct Reading {
 
 /// Pieces as arrays, held against the sizes of a model.
 struct PieceArrays {
-  /// input_ids, attention_mask, token_type_ids and tech_ids, int64 [rows, steps].
+  /// input_ids, attention_mask, token_type_ids and tech_ids, int64 [rows, steps]; spelling_ids int64
+  /// and spelling_weights float32 [rows, grams] for a model that looks at them.
   let tensors: [String: Tensor]
 
-  /// - Throws: as `EncoderPart.pieces`; `.invalidArgument` for terms that there are not.
+  /// - Throws: as `EncoderPart.pieces`; `.invalidArgument` for terms and n-grams that there are not.
   init(
     _ arguments: Arguments, _ prefix: String, _ kind: StackLensTransformer
   ) throws(StackLensError) {
@@ -44,6 +45,7 @@ struct PieceArrays {
       try arguments.has(prefix + "tech_ids")
       ? arguments.integers(prefix + "tech_ids", ids.shape.dims, in: -1..<kind.terms.count)
       : Tensor([Int64](repeating: -1, count: ids.count), shape: ids.shape)
+    tensors.merge(try kind.spellingInputs(arguments, prefix, rows: ids.shape[0])) { _, new in new }
     self.tensors = tensors
   }
 }
@@ -71,7 +73,10 @@ struct LabelledErrors: Divisible {
       let arrays = try PieceArrays(arguments, prefix, reading.kind).tensors
       texts = try EncodedTexts(
         arrays.tensor("input_ids"), mask: arrays.tensor("attention_mask"),
-        terms: arrays.tensor("tech_ids"))
+        terms: arrays.tensor("tech_ids"),
+        spelling: arrays["spelling_ids"].map { (ids) throws(StackLensError) in
+          try SpelledText.rows(ids, arrays.tensor("spelling_weights"))
+        } ?? [])
     default:
       throw .invalidArgument("expected one of '\(prefix)text' and '\(prefix)input_ids'")
     }
@@ -112,7 +117,8 @@ struct LabelledErrors: Divisible {
   /// Patterns of the parameters that no label says anything about.
   var unlabelledHeads: [String] {
     [("severity", severity), ("category", category)]
-      .filter { !$0.1.contains { $0 >= 0 } }.map { $0.0 + ".*" }
+      .filter { !$0.1.contains { $0 >= 0 } }
+      .flatMap { [$0.0 + ".*", StackLensTransformer.spellingTable($0.0)] }
   }
 
   func taking(_ rows: [Int]) -> LabelledErrors {

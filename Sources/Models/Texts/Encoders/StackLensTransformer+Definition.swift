@@ -19,12 +19,18 @@ extension StackLensTransformer {
       .choice(
         "term_start", ["random", "encoder"], default: "random",
         "What terms' vectors start with: normal numbers, or what the encoder says of each."),
+      .integer(
+        "spelling_buckets", 0...1 << 24, default: 0,
+        "Rows of the tables of n-grams of characters, which add to the logits; 0: there are none."),
     ],
     fit: .fit(
       "Learns from errors with severities, categories or both.",
       inputs: data("", isOptional: false) + data("validation_", isOptional: true), epochs: nil,
       learningRate: nil, patience: 2,
       options: EncoderPart.fitOptions + [
+        OptionSpec(
+          "head_learning_rate", .number(0...1e6), default: .null,
+          "Of the heads and the tables of n-grams; learning_rate unless given."),
         .choice(
           "class_weights", ["none", "balanced"], default: "none",
           "Whether rare classes count as much as frequent ones."),
@@ -66,6 +72,8 @@ extension StackLensTransformer {
           .init("input_ids", "int64 [rows, steps]."),
           .init("attention_mask", "int64 [rows, steps]: 0 for padding."),
           .init("tech_ids", "int64 [rows, steps]: the term of a piece, -1 for none."),
+          .init("spelling_ids", "int64 [rows, grams]: rows of the tables of n-grams, 0 for none."),
+          .init("spelling_weights", "float32 [rows, grams]: 1 + ln(times), 0 for none."),
         ]),
     ])
 
@@ -81,6 +89,12 @@ extension StackLensTransformer {
       .init(
         prefix + "tech_ids", isOptional: true,
         "int64 [rows, steps]: the term of a piece, -1 for none; none unless given."),
+      .init(
+        prefix + "spelling_ids", isOptional: true,
+        "int64 [rows, grams]: rows of the tables of n-grams, 0 for none; none unless given."),
+      .init(
+        prefix + "spelling_weights", isOptional: true,
+        "float32 [rows, grams]: 1 + ln(times), 0 for none."),
     ]
   }
 

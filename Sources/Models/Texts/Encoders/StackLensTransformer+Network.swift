@@ -52,9 +52,20 @@ extension StackLensTransformer {
       AttentionSettings(heads: attentionHeads))
     let g = try network.maskedMean("pool", attended.output, mask: mask)
     let isReal = try network.unsqueezed(network.cast(mask, .float32), 2)
+    let spelling = try spelling(graph, texts: "batch", fixed: network.constant) {
+      () throws(StackLensError) in
+      try network.parameter(Self.rarity, [spellingBuckets], .ones)
+    }
+    func head(_ task: String, _ count: Int) throws(StackLensError) -> Edge {
+      try adding(
+        spelling,
+        { () throws(StackLensError) in
+          try network.parameter(Self.spellingTable(task), [spellingBuckets, count], .zeros)
+        }, to: network.linear(task, g, from: width, to: count))
+    }
     return Outputs(
-      severity: try network.linear("severity", g, from: width, to: severities.count),
-      category: try network.linear("category", g, from: width, to: categories.count),
+      severity: try head("severity", severities.count),
+      category: try head("category", categories.count),
       confidence: try network.linear("confidence", g, from: width, to: 1), representation: g,
       attention: attended.weights * isReal)
   }
@@ -170,10 +181,18 @@ extension StackLensTransformer {
       graph.add("Gemm", [x] + (try linear(name)), ["transB": .int(1)])
     }
     let g = try gemm(packed.mean(mixed), "error_attention.out_proj")
+    let spelling = try spelling(graph, texts: "texts", fixed: graph.constant) {
+      () throws(StackLensError) in try constant(Self.rarity)
+    }
+    func head(_ task: String) throws(StackLensError) -> Edge {
+      try adding(
+        spelling,
+        { () throws(StackLensError) in try constant(Self.spellingTable(task)) }, to: gemm(g, task))
+    }
     let logit = try gemm(g, "confidence")
     let outputs: [(String, Edge, Int)] = [
-      ("severity_logits", try gemm(g, "severity"), severities.count),
-      ("category_logits", try gemm(g, "category"), categories.count),
+      ("severity_logits", try head("severity"), severities.count),
+      ("category_logits", try head("category"), categories.count),
       ("confidence_logit", logit, 1),
       ("confidence", graph.add("Sigmoid", [logit / (try constant(Self.temperature))]), 1),
       ("embeddings", g, width),

@@ -28,6 +28,8 @@ struct StackLensTransformer: Architecture {
   let attentionHeads: Int
   let maxLength: Int
   let startsFromEncoder: Bool
+  /// Rows of the tables of n-grams; 0: spelling is not looked at.
+  let spellingBuckets: Int
 
   var width: Int { encoder.settings.width }
 
@@ -38,6 +40,11 @@ struct StackLensTransformer: Architecture {
     terms = try options.texts("terms")
     attentionHeads = try options.integer("attention_heads")
     startsFromEncoder = try options.text("term_start") == "encoder"
+    spellingBuckets = try options.integer("spelling_buckets")
+    guard spellingBuckets != 1 else {
+      throw .invalidArgument(
+        "'spelling_buckets' is 1: row 0 stands for no n-gram, n-grams need others")
+    }
     let positions = encoder.settings.positions
     maxLength = try options.integerIfAny("max_length") ?? positions
     guard maxLength <= positions else {
@@ -60,6 +67,7 @@ struct StackLensTransformer: Architecture {
       LabelledErrors(fitting.arguments, "", reading),
       given: isGiven ? LabelledErrors(fitting.arguments, "validation_", reading) : nil)
     if startsFromEncoder, !fitting.knowledge.isFitted { try startTerms(fitting, reading) }
+    try learnSpelling(fitting, data.texts)
     let isFrozen = try fitting.options.flag("freeze_encoder")
     let weights = try ClassWeights(data, self, fitting.options)
     let network = try training(seed: fitting.seed, isFrozen: isFrozen, weights, fitting.options)
@@ -100,7 +108,9 @@ struct StackLensTransformer: Architecture {
       "name": .string("cosine"), "warmup_steps": .integer(Int64(min(500, steps / 10))),
     ]
     return [
-      "optimizer": try EncoderPart.optimizer(options, isFrozen: isFrozen, plain: ["*bias"]),
+      "optimizer": try EncoderPart.optimizer(
+        options, isFrozen: isFrozen, plain: ["*bias"],
+        heads: ["severity", "category", "confidence"]),
       "schedule": .object(JSONObject(sorting: schedule)), "clip_norm": .number(1),
       "learning_rate": .number(
         try options.has("learning_rate")
@@ -144,8 +154,10 @@ struct StackLensTransformer: Architecture {
     let reading = Reading(self, call)
     if call.method == "tokenize" {
       let texts = try reading.reader().read(call.arguments.texts("text"))
-      let arrays = try texts.padded(Array(0..<texts.count))
-      return try arrays.answers("input_ids", "attention_mask", "tech_ids")
+      var arrays = try texts.padded(Array(0..<texts.count))
+      if spellingBuckets == 0 { arrays.merge(try SpelledText.padded([])) { _, new in new } }
+      return try arrays.answers(
+        "input_ids", "attention_mask", "tech_ids", "spelling_ids", "spelling_weights")
     }
     try call.requireFit()
     if call.method == "forward" {
@@ -153,6 +165,7 @@ struct StackLensTransformer: Architecture {
         .answers(
           "severity_logits", "category_logits", "confidence", "embeddings", "attention_weights")
     }
+    call.alert()
     let texts = try reading.reader().read(call.arguments.texts("text"))
     let precision: Precision = try call.options.choice("precision")
     let session = try call.derived("running " + precision.rawValue) {

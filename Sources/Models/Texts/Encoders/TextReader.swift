@@ -7,14 +7,18 @@ struct TextReader: Sendable {
   private let tokenizer: Tokenizer
   private let terms: TermMatcher
   private let maxLength: Int
+  private let spellingBuckets: Int
 
+  /// - Parameter spellingBuckets: rows of the table of how texts are spelt; 0: there is none.
   /// - Throws: as `EncoderPart.tokenizer`.
   init(
-    _ knowledge: Knowledge, _ encoder: EncoderPart, terms: [String] = [], maxLength: Int
+    _ knowledge: Knowledge, _ encoder: EncoderPart, terms: [String] = [], maxLength: Int,
+    spellingBuckets: Int = 0
   ) throws(StackLensError) {
     tokenizer = try encoder.tokenizer(knowledge)
     self.terms = TermMatcher(terms)
     self.maxLength = maxLength
+    self.spellingBuckets = spellingBuckets
   }
 
   /// - Throws: what the tokenizer says, naming the row.
@@ -26,7 +30,9 @@ struct TextReader: Sendable {
     for (row, text) in texts.enumerated() {
       do throws(StackLensError) {
         let encoding = try tokenizer.encode(text, options: options)
-        rows.append(encoding, terms: covering(encoding, terms.matches(in: text)))
+        rows.append(
+          encoding, terms: covering(encoding, terms.matches(in: text)),
+          spelling: spellingBuckets > 0 ? SpelledText(text, buckets: spellingBuckets) : nil)
       } catch { throw error.within("row \(row)") }
     }
     return rows
@@ -52,6 +58,8 @@ struct EncodedTexts: Divisible {
   private(set) var ids: [[Int32]] = []
   /// The technical term of each piece, -1 for none.
   private(set) var terms: [[Int32]] = []
+  /// How each is spelt; empty where nobody asks.
+  private(set) var spelling: [SpelledText] = []
   private(set) var isEmpty: [Bool] = []
   private(set) var isTruncated: [Bool] = []
   /// The share of words that the tokenizer cannot spell.
@@ -60,8 +68,11 @@ struct EncodedTexts: Divisible {
   var count: Int { ids.count }
   var lengths: [Int] { ids.map(\.count) }
 
-  mutating func append(_ encoding: Encoding, terms covered: [Int32]) {
+  mutating func append(
+    _ encoding: Encoding, terms covered: [Int32], spelling spelled: SpelledText? = nil
+  ) {
     ids.append(encoding.ids)
+    if let spelled { spelling.append(spelled) }
     terms.append(covered)
     isEmpty.append(encoding.wordCount == 0)
     isTruncated.append(encoding.isTruncated)
@@ -80,8 +91,12 @@ struct EncodedTexts: Divisible {
 
   /// - Parameters:
   ///   - ids, mask, terms: int64 [rows, steps]; the mask 1 for real pieces, which come first.
+  ///   - spelling: of each row; empty where nobody asks.
   /// - Throws: `.invalidArgument` for a row without a piece, and for a mask with holes.
-  init(_ ids: Tensor, mask: Tensor, terms: Tensor?) throws(StackLensError) {
+  init(
+    _ ids: Tensor, mask: Tensor, terms: Tensor?, spelling: [SpelledText] = []
+  ) throws(StackLensError) {
+    self.spelling = spelling
     let width = ids.shape[1]
     let (pieces, real) = (try ids.integers(), try mask.integers())
     let covered = try terms?.integers()
@@ -107,13 +122,15 @@ struct EncodedTexts: Divisible {
     var taken = EncodedTexts()
     taken.ids = rows.map { ids[$0] }
     taken.terms = rows.map { terms[$0] }
+    if !spelling.isEmpty { taken.spelling = rows.map { spelling[$0] } }
     taken.isEmpty = rows.map { isEmpty[$0] }
     taken.isTruncated = rows.map { isTruncated[$0] }
     taken.unknownRatio = rows.map { unknownRatio[$0] }
     return taken
   }
 
-  /// Rows side by side as int64 [rows, steps]: input_ids, attention_mask, token_type_ids and tech_ids.
+  /// Rows side by side as int64 [rows, steps]: input_ids, attention_mask, token_type_ids and tech_ids;
+  /// and as `SpelledText` has them, where it is known how they are spelt.
   func padded(_ rows: [Int]) throws(StackLensError) -> [String: Tensor] {
     let width = rows.map { ids[$0].count }.max() ?? 0
     let shape = try Shape([rows.count, width])
@@ -128,9 +145,9 @@ struct EncodedTexts: Divisible {
       fill(mask, repeatElement(1, count: ids[row].count))
       fill(covered, terms[row].map { Int64($0) })
     }
-    return [
-      "input_ids": pieces, "attention_mask": mask,
-      "token_type_ids": try Tensor(zeros: .int64, shape), "tech_ids": covered,
-    ]
+    var arrays = try spelling.isEmpty ? [:] : SpelledText.padded(rows.map { spelling[$0] })
+    (arrays["input_ids"], arrays["attention_mask"]) = (pieces, mask)
+    (arrays["token_type_ids"], arrays["tech_ids"]) = (try Tensor(zeros: .int64, shape), covered)
+    return arrays
   }
 }

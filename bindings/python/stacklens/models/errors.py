@@ -84,6 +84,9 @@ class StackLensTransformer(Estimator):
         Of the attention behind the encoder.
     max_length : int, optional
         Pieces of a text; as many as the encoder has positions unless given.
+    spelling_buckets : int
+        Rows of tables of n-grams of characters, whose scores add to the logits: how a text is spelt
+        beside what it means. 0: there are none.
     vocabulary, positions, types, width, layers, heads, feed_forward : int, optional
         Sizes of the encoder.
     seed, threads : int
@@ -107,6 +110,7 @@ class StackLensTransformer(Estimator):
         term_start: str = "random",
         attention_heads: int = 12,
         max_length: Optional[int] = None,
+        spelling_buckets: int = 0,
         vocabulary: Optional[int] = None,
         positions: Optional[int] = None,
         types: Optional[int] = None,
@@ -122,9 +126,10 @@ class StackLensTransformer(Estimator):
             severities=None if severities is None else list(severities),
             categories=None if categories is None else list(categories),
             terms=None if terms is None else list(terms), term_start=term_start,
-            attention_heads=attention_heads, max_length=max_length, vocabulary=vocabulary,
-            positions=positions, types=types, width=width, layers=layers, heads=heads,
-            feed_forward=feed_forward, seed=seed, threads=threads,
+            attention_heads=attention_heads, max_length=max_length,
+            spelling_buckets=spelling_buckets, vocabulary=vocabulary, positions=positions,
+            types=types, width=width, layers=layers, heads=heads, feed_forward=feed_forward,
+            seed=seed, threads=threads,
         )
 
     @property
@@ -157,11 +162,14 @@ class StackLensTransformer(Estimator):
         input_ids: Any = None,
         attention_mask: Any = None,
         tech_ids: Any = None,
+        spelling_ids: Any = None,
+        spelling_weights: Any = None,
         freeze_encoder: bool = True,
         epochs: Optional[int] = None,
         batch_size: int = 32,
         learning_rate: Optional[float] = None,
         encoder_learning_rate: float = 2e-5,
+        head_learning_rate: Optional[float] = None,
         patience: int = 2,
         validation_share: float = 0.1,
         class_weights: str = "none",
@@ -177,7 +185,8 @@ class StackLensTransformer(Estimator):
         Parameters
         ----------
         text : list of str
-            Or, in its place, `input_ids` and `attention_mask` [rows, steps], `tech_ids` beside them.
+            Or, in its place, `input_ids` and `attention_mask` [rows, steps], `tech_ids` beside them,
+            and `spelling_ids` and `spelling_weights` [rows, grams].
         severity, category : array [rows], optional
             Numbers of classes, -100 where one is not known.
         validation : dict, optional
@@ -191,6 +200,9 @@ class StackLensTransformer(Estimator):
             20, or 3 where the encoder learns.
         learning_rate : float, optional
             1e-3, or 1e-4 where the encoder learns, at `encoder_learning_rate`.
+        head_learning_rate : float, optional
+            Of the heads and the tables of n-grams; `learning_rate` unless given. With few rows 0.03 is
+            better.
         class_weights : {"none", "balanced"}
             Whether rare classes count as much as frequent ones.
         severity_weight, category_weight, confidence_weight : float
@@ -200,13 +212,15 @@ class StackLensTransformer(Estimator):
         arrays = _errors(
             "", text=text, severity=severity, category=category, reliability=reliability,
             input_ids=input_ids, attention_mask=attention_mask, tech_ids=tech_ids,
+            spelling_ids=spelling_ids, spelling_weights=spelling_weights,
         )
         arrays.update(_errors("validation_", **(validation or {})))
         options = {
             "freeze_encoder": freeze_encoder,
             "epochs": epochs if epochs is not None else 20 if freeze_encoder else 3,
             "batch_size": batch_size, "learning_rate": learning_rate,
-            "encoder_learning_rate": encoder_learning_rate, "patience": patience,
+            "encoder_learning_rate": encoder_learning_rate,
+            "head_learning_rate": head_learning_rate, "patience": patience,
             "validation_share": validation_share, "class_weights": class_weights,
             "severity_weight": severity_weight, "category_weight": category_weight,
             "confidence_weight": confidence_weight, "precision": precision,
@@ -225,29 +239,40 @@ class StackLensTransformer(Estimator):
         return ErrorReport(*self._call("classify", {"text": strings(text)}, 9, precision=precision))
 
     def forward(
-        self, input_ids: Any, attention_mask: Any, token_type_ids: Any = None, tech_ids: Any = None
+        self,
+        input_ids: Any,
+        attention_mask: Any,
+        token_type_ids: Any = None,
+        tech_ids: Any = None,
+        spelling_ids: Any = None,
+        spelling_weights: Any = None,
     ) -> AttendedPieces:
         """What the network says of pieces, with the weights of its attention.
 
         Parameters
         ----------
         input_ids, attention_mask, token_type_ids, tech_ids : array [rows, steps]
+        spelling_ids, spelling_weights : array [rows, grams]
             As `tokenize` gives them.
         """
         arrays = {
             "input_ids": integers(input_ids), "attention_mask": integers(attention_mask),
             "token_type_ids": some(token_type_ids, integers), "tech_ids": some(tech_ids, integers),
+            "spelling_ids": some(spelling_ids, integers),
+            "spelling_weights": some(spelling_weights, reals),
         }
         return AttendedPieces(*self._call("forward", arrays, 5))
 
     def tokenize(self, text: Sequence[str]) -> dict[str, np.ndarray]:
-        """The pieces of texts: input_ids, attention_mask and tech_ids, [rows, steps] each."""
-        names = ("input_ids", "attention_mask", "tech_ids")
-        return dict(zip(names, self._call("tokenize", {"text": strings(text)}, 3)))
+        """The pieces of texts: input_ids, attention_mask and tech_ids, [rows, steps] each; for a model
+        with a table of n-grams spelling_ids and spelling_weights [rows, grams] too."""
+        names = ("input_ids", "attention_mask", "tech_ids", "spelling_ids", "spelling_weights")
+        found = dict(zip(names, self._call("tokenize", {"text": strings(text)}, 5)))
+        return {name: array for name, array in found.items() if len(array) == len(text)}
 
 
 def _errors(prefix: str, **columns: Any) -> dict[str, Any]:
-    converters = {"text": strings, "reliability": reals}
+    converters = {"text": strings, "reliability": reals, "spelling_weights": reals}
     return {
         prefix + name: converters.get(name, integers)(column)
         for name, column in columns.items() if column is not None

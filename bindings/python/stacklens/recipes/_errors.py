@@ -10,13 +10,14 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
 
 import numpy as np
 
 import stacklens
 
-__all__ = ["Errors", "issues", "log_lines", "minilm"]
+__all__ = [
+    "CATEGORIES", "PRIORITIES", "SEVERITIES", "Issues", "LogLines", "issues", "log_lines", "minilm",
+]  # fmt: skip
 
 #: Severities of the words that logs have for them.
 LEVELS = {
@@ -31,80 +32,98 @@ CATEGORIES = (
 PRIORITIES = ("Blocker", "Critical", "Major", "Minor", "Trivial")
 #: Different lines of a template that are kept: thousands that differ in a number teach nothing.
 LINES = 4
+#: In place of a class that is not known.
+UNKNOWN = -100
 
 
 @dataclass(frozen=True)
-class Errors:
-    """Texts of three parts, with a label each.
+class Issues:
+    """Issues of three parts, by time.
 
     Attributes
     ----------
-    classes : tuple of str
     texts : list of str
-    labels : array [rows]
-    groups : array [rows]
-        What rows of one template, or one issue, have in common.
+    priority : array [rows]
     part : array [rows]
         "train", "validation" or "test".
     """
 
-    classes: tuple[str, ...]
     texts: Sequence[str]
-    labels: np.ndarray
-    groups: np.ndarray
+    priority: np.ndarray
     part: np.ndarray
 
-    def of(self, *parts: str) -> tuple[list[str], np.ndarray, np.ndarray]:
-        """Texts, labels and groups of parts."""
-        rows = np.flatnonzero(np.isin(self.part, parts))
-        return [self.texts[row] for row in rows], self.labels[rows], self.groups[rows]
+    def of(self, part: str) -> tuple[list[str], np.ndarray]:
+        """Texts and priorities of a part."""
+        rows = np.flatnonzero(self.part == part)
+        return [self.texts[row] for row in rows], self.priority[rows]
 
 
-def log_lines(folder: Path, task: str, seed: int = 1) -> Errors:
-    """Lines of logs by severity, as the log says it, or by category, as our table says it.
+@dataclass(frozen=True)
+class LogLines:
+    """Lines of logs.
 
-    Templates are dealt out, in each class 56 % to learn from, 14 % to choose by and 30 % to test: lines
-    of one template are in one part. Severity leaves out Linux, whose lines do not tell it.
+    Attributes
+    ----------
+    texts : list of str
+    severity, category : array [rows]
+        What the log says of the line, -100 where it does not tell, and what our table says of its
+        template.
+    groups : array [rows]
+        Templates.
     """
+
+    texts: Sequence[str]
+    severity: np.ndarray
+    category: np.ndarray
+    groups: np.ndarray
+
+    def taking(self, rows: np.ndarray) -> LogLines:
+        """Some of the lines."""
+        return LogLines(
+            [self.texts[row] for row in rows], self.severity[rows], self.category[rows],
+            self.groups[rows],
+        )
+
+    def folds(self, count: int, seed: int) -> np.ndarray:
+        """Which of `count` parts each line is in: templates of each severity and category are dealt out
+        in turn, so that lines of one template are in one part and all parts hold all classes.
+        """
+        random = np.random.default_rng(seed)
+        members: dict[tuple[int, int], list[str]] = collections.defaultdict(list)
+        for group, row in zip(*np.unique(self.groups, return_index=True)):
+            members[int(self.severity[row]), int(self.category[row])].append(str(group))
+        dealt = [
+            names[place] for _, names in sorted(members.items())
+            for place in random.permutation(len(names))
+        ]
+        part = {group: turn % count for turn, group in enumerate(dealt)}
+        return np.array([part[group] for group in self.groups])
+
+
+def log_lines(folder: Path, seed: int = 1) -> LogLines:
+    """Lines of eight logs: some different ones of each template, drawn by the seed."""
     table: Mapping[str, Mapping[str, str]] = json.loads(
         Path(__file__).with_name("log_categories.json").read_text()
     )
-    classes = SEVERITIES if task == "severity" else CATEGORIES
     random = np.random.default_rng(seed)
-    texts, labels, groups = [], [], []
+    texts, severity, category, groups = [], [], [], []
     for system, categories in table.items():
-        category = {event: name for name, events in categories.items() for event in events.split()}
-        found: dict[str, dict[str, Optional[str]]] = collections.defaultdict(dict)
+        name_of = {event: name for name, events in categories.items() for event in events.split()}
+        found: dict[str, dict[str, str]] = collections.defaultdict(dict)
         for row in _rows(folder / system / f"{system}_2k.log_structured.csv"):
-            label = LEVELS.get(row["Level"].upper()) if task == "severity" else category[row["EventId"]]
-            found[row["EventId"]][row["Content"]] = label
+            found[row["EventId"]][row["Content"]] = LEVELS.get(row["Level"].upper(), "")
         for event in sorted(found):
             lines = sorted(found[event])
             for place in random.permutation(len(lines))[:LINES]:
-                label = found[event][lines[place]]
-                if label is not None:
-                    texts.append(lines[place])
-                    labels.append(classes.index(label))
-                    groups.append(f"{system} {event}")
-    return Errors(
-        classes, texts, np.array(labels), np.array(groups), _dealt(groups, labels, random)
-    )
+                level = found[event][lines[place]]
+                texts.append(lines[place])
+                severity.append(SEVERITIES.index(level) if level else UNKNOWN)
+                category.append(CATEGORIES.index(name_of[event]))
+                groups.append(f"{system} {event}")
+    return LogLines(texts, np.array(severity), np.array(category), np.array(groups))
 
 
-def _dealt(groups: Sequence[str], labels: Sequence[int], random: np.random.Generator) -> np.ndarray:
-    label = dict(zip(reversed(groups), reversed(labels)))
-    part: dict[str, str] = {}
-    for name in sorted(set(labels)):
-        members = [group for group in sorted(label) if label[group] == name]
-        order = [members[place] for place in random.permutation(len(members))]
-        test = max(1, round(0.3 * len(order)))
-        held = max(1, round(0.2 * (len(order) - test)))
-        for place, group in enumerate(order):
-            part[group] = "test" if place < test else "validation" if place < test + held else "train"
-    return np.array([part[group] for group in groups])
-
-
-def issues(folder: Path) -> Errors:
+def issues(folder: Path) -> Issues:
     """Issues by priority, by when they were created: 68 % to learn from, 12 % to choose by, the last
     20 % to test."""
     rows = sorted(
@@ -113,9 +132,9 @@ def issues(folder: Path) -> Errors:
     )
     kept = [row for row in rows if row["Priority"] in PRIORITIES]
     places = np.arange(len(kept)) / len(kept)
-    return Errors(
-        PRIORITIES, [f"{row['Summary']}\n{row['Description']}" for row in kept],
-        np.array([PRIORITIES.index(row["Priority"]) for row in kept]), np.arange(len(kept)),
+    return Issues(
+        [f"{row['Summary']}\n{row['Description']}" for row in kept],
+        np.array([PRIORITIES.index(row["Priority"]) for row in kept]),
         np.where(places < 0.68, "train", np.where(places < 0.8, "validation", "test")),
     )
 
