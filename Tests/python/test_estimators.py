@@ -147,8 +147,19 @@ def small_transformer(**options: Any) -> models.StackLensTransformer:
     )
 
 
-def fit_errors(model: Any) -> stacklens.History:
-    rows = piece_rows(60)
+def spelt_rows(rows: int) -> dict[str, np.ndarray]:
+    """Pieces beside n-grams of how their texts are spelt, as many as each row has pieces."""
+    pieces = piece_rows(rows)
+    random = np.random.default_rng(rows + 1)
+    return {
+        **pieces, "spelling_ids": random.integers(1, 50, (rows, 7)) * pieces["attention_mask"],
+        "spelling_weights": (1 + random.random((rows, 7)) * pieces["attention_mask"]).astype(np.float32)
+        * pieces["attention_mask"].astype(np.float32),
+    }
+
+
+def fit_errors(model: Any, rows: Any = None) -> stacklens.History:
+    rows = rows or piece_rows(60)
     del rows["token_type_ids"]
     return model.fit(
         severity=rows["input_ids"][:, 0] % 4, category=np.where(np.arange(60) < 3, -100, np.arange(60) % 9), epochs=2,
@@ -184,6 +195,13 @@ CASES: dict[str, Case] = {
         small_transformer, fit_errors, piece_rows,
         lambda model, rows: list(vars(model.forward(**rows)).values()),
         (models.StackLensTransformer, 115_105_551),
+    ),
+    "stacklens_transformer with spelling": Case(
+        lambda **options: small_transformer(spelling_buckets=50, **options),
+        lambda model: fit_errors(model, spelt_rows(60)), spelt_rows,
+        lambda model, rows: list(vars(model.forward(**rows)).values()),
+        # Scores of four and of ten classes for each of 1,000 n-grams.
+        (lambda: models.StackLensTransformer(spelling_buckets=1000), 115_105_551 + 14 * 1000),
     ),
     "anomaly_vae": Case(
         lambda **options: models.AnomalyVAE(12, (16, 8), 4, **options),

@@ -404,3 +404,29 @@ def test_spelling_that_there_is_not(spelling: models.StackLensTransformer) -> No
     pieces["spelling_ids"] = pieces["spelling_ids"][:, :1] * 0
     with pytest.raises(stacklens.ShapeError, match="spelling_weights"):
         spelling.forward(**pieces)
+
+
+def test_what_spelling_adds(spelling: models.StackLensTransformer) -> None:
+    state = spelling.model().state_dict()
+    rarity, table = state["statistics.spelling_rarity"], state["severity_spelling.weight"]
+    pieces = spelling.tokenize(spelt(5, start=3)[0])
+    rows, weights = pieces.pop("spelling_ids"), pieces.pop("spelling_weights")
+    shares = weights * rarity[rows]
+    shares /= np.linalg.norm(shares, axis=1, keepdims=True)
+    with_it = spelling.forward(**pieces, spelling_ids=rows, spelling_weights=weights)
+    added = with_it.severity_logits - spelling.forward(**pieces).severity_logits
+    np.testing.assert_allclose(added, np.einsum("bg,bgc->bc", shares, table[rows]), atol=1e-5)
+    assert np.abs(added).max() > 0.5
+
+
+def test_rare_spellings_count_more(folder: Path) -> None:
+    model = made(folder, spelling_buckets=1 << 12)
+    text = ["ab ab", "ab xy", "ab", "cd"]
+    model.fit(text, np.arange(4), epochs=1, validation_share=0.0)
+    rarity = model.model().state_dict()["statistics.spelling_rarity"]
+    for word, texts in {"ab": 3, "xy": 1, "cd": 1}.items():
+        rows = model.tokenize([word])["spelling_ids"]
+        wanted = np.log(5 / (1 + texts)) + 1
+        np.testing.assert_allclose(rarity[rows[rows > 0]].max(), wanted, rtol=1e-6)
+    never = model.tokenize(["qwertz"])["spelling_ids"]
+    assert (rarity[never[never > 0]] == 0).any()
