@@ -52,12 +52,14 @@ def run(options: Options) -> Result:
         ("task", "rows", *WAYS, "better by", "deviation of that", "seconds a seed"),
     )
     seeds = options.pick_seeds(SEEDS)
+    vectors = embedder.encode(lines.texts)
+    plain = _issue_baselines(reports, embedder.encode(reports.texts))
     found: dict[str, list[dict[str, float]]] = collections.defaultdict(list)
     spent: dict[str, float] = collections.defaultdict(float)
     for seed in seeds:
         for tasks, judge in (
-            (("severity", "category"), lambda s: _on_lines(lines, folder, embedder, s, options.quick)),
-            (("priority",), lambda s: [_on_issues(reports, folder, embedder, s, options.quick)]),
+            (("severity", "category"), lambda s: _on_lines(lines, folder, vectors, s, options.quick)),
+            (("priority",), lambda s: [{**plain, WAYS[2]: _on_issues(reports, folder, s, options.quick)}]),
         ):
             start = time.perf_counter()
             for task, figures in zip(tasks, judge(seed)):
@@ -105,12 +107,11 @@ def macro_f1(truth: np.ndarray, found: np.ndarray) -> float:
 
 
 def _on_lines(
-    lines: LogLines, folder: Path, embedder: stacklens.Embedder, seed: int, quick: bool
+    lines: LogLines, folder: Path, vectors: np.ndarray, seed: int, quick: bool
 ) -> list[dict[str, float]]:
     """The figures of severity and of category, each line told by what four fifths of the templates
     taught."""
     part = lines.folds(FOLDS, seed)
-    vectors = embedder.encode(lines.texts)
     truths = {"severity": lines.severity, "category": lines.category}
     answers = {task: {way: np.zeros(len(truth), int) for way in WAYS} for task, truth in truths.items()}
     for fold in range(FOLDS):
@@ -119,16 +120,14 @@ def _on_lines(
         # Baselines are chosen on a fifth of what they learn from.
         held = known.folds(FOLDS, seed) == 0
         for task, truth in truths.items():
-            labels, judged = truth[rows], truth[rows] >= 0
+            judged = truth[rows] >= 0
+            learned, chosen, all_known = rows[~held & judged], rows[held & judged], rows[judged]
             for way, featured in {
-                WAYS[0]: lambda learned: _words(lines.texts, rows[learned]),
-                WAYS[1]: lambda learned: vectors,
+                WAYS[0]: lambda some: _words(lines.texts, some), WAYS[1]: lambda some: vectors,
             }.items():
-                choice = _chosen(
-                    featured(~held & judged), rows, labels, ~held & judged, held & judged
-                )
-                features = featured(judged)
-                model = choice.fit(features[rows[judged]], labels[judged])
+                model = _chosen(featured(learned), truth, learned, chosen)
+                features = featured(all_known)
+                model.fit(features[all_known], truth[all_known])
                 answers[task][way][test] = model.predict(features[test])
         report = _lines_model(known, folder, seed, quick).predict([lines.texts[row] for row in test])
         for task in truths:
@@ -164,21 +163,22 @@ def _terms(texts: Sequence[str], groups: Sequence[Any]) -> list[str]:
 # Issues ---------------------------------------------------------------------------------------
 
 
-def _on_issues(
-    reports: Issues, folder: Path, embedder: stacklens.Embedder, seed: int, quick: bool
-) -> dict[str, float]:
-    """The figures of priority: the validation part chooses baselines and the transformer's epoch."""
+def _issue_baselines(reports: Issues, vectors: np.ndarray) -> dict[str, float]:
+    """The figures of priority that no seed changes."""
+    learned, held, test = (
+        np.flatnonzero(reports.part == name) for name in ("train", "validation", "test")
+    )
+    figures = {}
+    for way, features in {WAYS[0]: _words(reports.texts, learned), WAYS[1]: vectors}.items():
+        model = _chosen(features, reports.priority, learned, held)
+        figures[way] = macro_f1(reports.priority[test], model.predict(features[test]))
+    return figures
+
+
+def _on_issues(reports: Issues, folder: Path, seed: int, quick: bool) -> float:
+    """The transformer's figure of priority; the validation part says which epoch is best."""
     (text, labels), (held, judged) = reports.of("train"), reports.of("validation")
     test, truth = reports.of("test")
-    rows = np.arange(len(reports.texts))
-    learned, chosen = reports.part == "train", reports.part == "validation"
-    figures = {}
-    for way, features in {
-        WAYS[0]: _words(reports.texts, rows[learned]), WAYS[1]: embedder.encode(reports.texts)
-    }.items():
-        model = _chosen(features, rows, reports.priority, learned, chosen)
-        model.fit(features[rows[learned]], labels)
-        figures[way] = macro_f1(truth, model.predict(features[rows[reports.part == "test"]]))
     model = models.StackLensTransformer(
         folder, severities=PRIORITIES, max_length=ISSUE_PIECES,
         terms=_terms(text, range(len(text))), seed=seed, **MODEL,
@@ -187,8 +187,7 @@ def _on_issues(
         text, labels, validation={"text": held, "severity": judged}, patience=6,
         head_learning_rate=ISSUE_RATE, epochs=1 if quick else EPOCHS, **FIT,
     )
-    figures[WAYS[2]] = macro_f1(truth, model.predict(test).severity)
-    return figures
+    return macro_f1(truth, model.predict(test).severity)
 
 
 def _words(texts: Sequence[str], learned: np.ndarray) -> Any:
@@ -199,27 +198,24 @@ def _words(texts: Sequence[str], learned: np.ndarray) -> Any:
     return vectorizer.fit([texts[row] for row in learned]).transform(texts)
 
 
-def _chosen(
-    features: Any, rows: np.ndarray, labels: np.ndarray, learned: np.ndarray, held: np.ndarray
-) -> Any:
-    """The logistic regression whose strength and class weights do best on held rows, to be fitted.
+def _chosen(features: Any, labels: np.ndarray, learned: np.ndarray, held: np.ndarray) -> Any:
+    """The logistic regression whose strength and class weights do best on held rows, fitted to others.
 
     Parameters
     ----------
     features : matrix [texts, width]
-    rows : array [n]
-        Texts of the labels.
-    labels, learned, held : array [n]
+    labels : array [texts]
+    learned, held : array
+        Rows.
     """
     from sklearn.linear_model import LogisticRegression
 
     fits = [
         LogisticRegression(C=strength, class_weight=weight, max_iter=2_000)
+        .fit(features[learned], labels[learned])
         for strength in (0.3, 1.0, 3.0, 10.0, 30.0, 100.0) for weight in (None, "balanced")
     ]
-    for fit in fits:
-        fit.fit(features[rows[learned]], labels[learned])
-    return max(fits, key=lambda fit: macro_f1(labels[held], fit.predict(features[rows[held]])))
+    return max(fits, key=lambda fit: macro_f1(labels[held], fit.predict(features[held])))
 
 
 RECIPE = Recipe(
