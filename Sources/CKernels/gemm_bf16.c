@@ -34,27 +34,41 @@ void slk_bf16_rows(const float *x, size_t rows, size_t k, size_t x_stride, uint1
   }
 }
 
-enum { BLOCK = 32 };
+enum { BLOCK = 32, ROWS_AHEAD = 16, CHUNK = 64 };
 
-/// The pairs of `count` <= BLOCK elements of K, of the `width` <= 64 columns that begin at
-/// `column`.
-static void pack_block(const float *column, size_t count, size_t width, size_t row_stride,
-                       size_t column_stride, uint32_t *out, size_t stored) {
-  __attribute__((aligned(64))) uint16_t halves[64 * (BLOCK + 1)];
+/// Units of two rows of K, `n` <= CHUNK of them; `high` NULL: the second row is 0.
+static void round_pairs(const float *low, const float *high, uint32_t *y, size_t n) {
+#if defined(__x86_64__)
+  if (slk_cpu_has_bf16()) {
+    pairs_from_f32_avx512(low, high, y, n);
+    return;
+  }
+#endif
+  uint16_t halves[2][CHUNK] = {{0}};
+  slk_bf16_from_f32(low, halves[0], n);
+  if (high) slk_bf16_from_f32(high, halves[1], n);
+  for (size_t i = 0; i < n; i++) y[i] = halves[0][i] | (uint32_t)halves[1][i] << 16;
+}
+
+/// The pairs of `count` <= BLOCK elements of K, of the `width` <= CHUNK columns that begin at
+/// `column`; there are `behind` more elements to come.
+static void pack_block(const float *column, size_t count, size_t behind, size_t width,
+                       size_t row_stride, size_t column_stride, uint32_t *out, size_t stored) {
   if (column_stride == 1) {
-    for (size_t i = 0; i < count; i++) {
-      round_factors(column + i * row_stride, halves + i * 64, width);
-    }
-    if (count % 2) memset(halves + count * 64, 0, 64 * sizeof *halves);
     for (size_t i = 0; i < count; i += 2) {
-      const uint16_t *low = halves + i * 64, *high = low + 64;
-      for (size_t j = 0; j < width; j++) out[i / 2 * stored + j] = low[j] | (uint32_t)high[j] << 16;
+      const float *row = column + i * row_stride;
+      for (size_t j = 0; j < 2 && i + j + ROWS_AHEAD < count + behind; j++) {
+        slk_fetch(row + (j + ROWS_AHEAD) * row_stride, width);
+      }
+      round_pairs(row, i + 1 < count ? row + row_stride : NULL, out + i / 2 * stored, width);
     }
     return;
   }
+  __attribute__((aligned(64))) uint16_t halves[CHUNK * BLOCK];
   float gathered[BLOCK];
   for (size_t j = 0; j < width; j++) {
     const float *source = column + j * column_stride;
+    if (row_stride == 1 && behind > 0) slk_fetch(source + BLOCK, BLOCK);
     for (size_t i = 0; i < count && row_stride != 1; i++) gathered[i] = source[i * row_stride];
     round_factors(row_stride == 1 ? source : gathered, halves + j * BLOCK, count);
     if (count % 2) halves[j * BLOCK + count] = 0;
@@ -72,8 +86,8 @@ void slk_gemm_bf16_pack(const float *b, size_t k, size_t n, size_t row_stride,
     for (size_t first = 0; first < k; first += BLOCK) {
       const size_t count = slk_min(BLOCK, k - first);
       uint32_t *out = (uint32_t *)packed + column * units + first / 2 * stored;
-      pack_block(b + first * row_stride + column * column_stride, count, width, row_stride,
-                 column_stride, out, stored);
+      pack_block(b + first * row_stride + column * column_stride, count, k - first - count,
+                 width, row_stride, column_stride, out, stored);
       for (size_t i = 0; i < slk_divide_up(count, 2) && width < stored; i++) {
         memset(out + i * stored + width, 0, (stored - width) * sizeof *out);
       }
@@ -96,23 +110,23 @@ void slk_gemm_bf16(size_t k, size_t n, const uint16_t *a, size_t lda, const void
 
 void slk_gemm_bf16_pack_turned(const float *a, size_t k, size_t stride, void *packed,
                                size_t row_begin, size_t row_end) {
-  enum { chunk = 64 };
   const size_t tile = slk_gemm_tile_rows(), units = slk_divide_up(k, 2);
-  __attribute__((aligned(64))) uint16_t low[chunk], high[chunk] = {0};
-  for (size_t row = row_begin; row < row_end; row += chunk) {
-    const size_t rows = slk_min(chunk, row_end - row);
+  uint32_t pairs[CHUNK];
+  for (size_t row = row_begin; row < row_end; row += CHUNK) {
+    const size_t rows = slk_min(CHUNK, row_end - row);
     for (size_t unit = 0; unit < units; unit++) {
-      const float *source = a + 2 * unit * stride + row;
-      round_factors(source, low, rows);
-      if (2 * unit + 1 < k) {
-        round_factors(source + stride, high, rows);
-      } else {
-        memset(high, 0, sizeof high);
+      const float *low = a + 2 * unit * stride + row;
+      for (size_t j = 0; j < 2 && 2 * unit + j + ROWS_AHEAD < k; j++) {
+        slk_fetch(low + (j + ROWS_AHEAD) * stride, rows);
       }
+      round_pairs(low, 2 * unit + 1 < k ? low + stride : NULL, pairs, rows);
       for (size_t first = 0; first < rows; first += tile) {
         uint32_t *out = (uint32_t *)packed + (row + first) * units + unit * tile;
-        const size_t end = slk_min(first + tile, rows);
-        for (size_t j = first; j < end; j++) out[j - first] = low[j] | (uint32_t)high[j] << 16;
+        if (tile == 8 && rows - first >= 8) {
+          memcpy(out, pairs + first, 8 * sizeof *out);
+        } else {
+          memcpy(out, pairs + first, slk_min(tile, rows - first) * sizeof *out);
+        }
       }
     }
   }

@@ -34,4 +34,15 @@ static void SLK_NAME(halves_from_f32)(const float *x, uint16_t *y, size_t n) {
     memcpy(y + i, &v, (n - i) * sizeof *y);
   }
 }
+
+/// Units of two rows of K: y[i] = low[i] | high[i] << 16; `high` NULL: zeros.
+static void SLK_NAME(pairs_from_f32)(const float *low, const float *high, uint32_t *y, size_t n) {
+  for (size_t i = 0; i < n; i += SLK_WIDTH) {
+    const __m512 second = high ? (__m512)v_load_n(high + i, n - i) : _mm512_setzero_ps();
+    const __m512i a = _mm512_cvtepu16_epi32(
+        (__m256i)_mm512_cvtneps_pbh((__m512)v_load_n(low + i, n - i)));
+    const __m512i b = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(second));
+    v_store_n((float *)y + i, (vf)_mm512_or_si512(a, _mm512_slli_epi32(b, 16)), n - i);
+  }
+}
 #endif

@@ -22,12 +22,6 @@ size_t slk_gemm_f32_packed_bytes(size_t k, size_t n) {
   return k * slk_round_up(n, slk_tile_shape_of(slk_cpu.tier).width) * sizeof(float);
 }
 
-/// Fetches `count` floats from `from` on to the second-level cache: a matrix that is packed tends to come
-/// from memory, and the processor does not foresee strides as long as its rows.
-static inline void fetch(const float *from, size_t count) {
-  for (size_t i = 0; i < count; i += 16) __builtin_prefetch(from + i, 0, 2);
-}
-
 void slk_gemm_f32_pack(const float *b, size_t k, size_t n, size_t row_stride, size_t column_stride,
                        void *packed, size_t panel_begin, size_t panel_end) {
   enum { rows_ahead = 16, block_terms = 16 };
@@ -40,7 +34,7 @@ void slk_gemm_f32_pack(const float *b, size_t k, size_t n, size_t row_stride, si
     float *out = (float *)packed + column * k;
     if (column_stride == 1) {
       for (size_t i = 0; i < k; i++, out += stored) {
-        if (k - i > rows_ahead) fetch(source + (i + rows_ahead) * row_stride, width);
+        if (k - i > rows_ahead) slk_fetch(source + (i + rows_ahead) * row_stride, width);
         memcpy(out, source + i * row_stride, width * sizeof *out);
         memset(out + width, 0, (stored - width) * sizeof *out);
       }
@@ -49,7 +43,7 @@ void slk_gemm_f32_pack(const float *b, size_t k, size_t n, size_t row_stride, si
     for (size_t block = 0; block < k; block += block_terms, out += block_terms * stored) {
       const size_t count = slk_min(block_terms, k - block);
       for (size_t j = 0; row_stride == 1 && k - block > 2 * block_terms && j < width; j++) {
-        fetch(source + j * column_stride + block + 2 * block_terms, 1);
+        slk_fetch(source + j * column_stride + block + 2 * block_terms, 1);
       }
       if (row_stride == 1) {
         slk_transpose(source + block, column_stride, out, stored, width, count, sizeof *out);
@@ -78,6 +72,9 @@ void slk_gemm_f32_pack_turned(const float *a, size_t k, size_t stride, float *pa
   const size_t tile = slk_gemm_tile_rows();
   for (size_t first = 0; first < k; first += block) {
     const size_t end = slk_min(k, first + block);
+    for (size_t i = end; i < slk_min(k, end + block); i++) {
+      slk_fetch(a + i * stride + row_begin, row_end - row_begin);
+    }
     for (size_t row = row_begin; row < row_end; row += tile) {
       const size_t rows = slk_min(tile, row_end - row);
       float *out = packed + row * k;

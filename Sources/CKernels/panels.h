@@ -28,6 +28,12 @@ static inline size_t slk_divide_up(size_t a, size_t b) { return a / b + (a % b !
 static inline size_t slk_round_up(size_t a, size_t b) { return slk_divide_up(a, b) * b; }
 static inline size_t slk_min(size_t a, size_t b) { return a < b ? a : b; }
 
+/// Fetches `count` floats from `from` on to the second-level cache: a matrix that is packed tends to come
+/// from memory, and the processor does not foresee strides as long as its rows.
+static inline void slk_fetch(const float *from, size_t count) {
+  for (size_t i = 0; i < count; i += 16) __builtin_prefetch(from + i, 0, 2);
+}
+
 /// What a tile fetches from the next panel at each unit of K: `lines` cache lines at `next`, which
 /// then moves on by `step` bytes. Tiles that are called take its address: a copy in vectors of what was
 /// just written in words would wait until all sums of the tile before have reached the cache.
