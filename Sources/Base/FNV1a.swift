@@ -13,4 +13,7 @@ package struct FNV1a {
 
   /// The hash for a table's rows: its low bits alone depend on the low bits of what went in.
   package var folded: UInt64 { value ^ value >> 32 }
+
+  /// One of the rows 1 to `count` - 1 of a table whose row 0 stands for nothing; 1 of shorter ones.
+  package func row(of count: Int) -> Int32 { Int32(1 + folded % UInt64(max(1, count - 1))) }
 }

@@ -102,6 +102,6 @@ enum WordBuckets {
     var hash = FNV1a()
     hash.mix(kind)
     for scalar in part { hash.mix(UInt64(scalar.value)) }
-    return Int32(1 + hash.folded % UInt64(max(1, count - 1)))
+    return hash.row(of: count)
   }
 }

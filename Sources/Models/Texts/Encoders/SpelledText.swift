@@ -33,7 +33,7 @@ struct SpelledText: Sendable {
           let last = first + length - 1
           guard last < scalars.count else { break }
           hash.mix(UInt64(scalars[last].value))
-          let row = Int32(1 + hash.folded % UInt64(buckets - 1))
+          let row = hash.row(of: buckets)
           if let place = places[row] {
             counts[place] += 1
           } else {
