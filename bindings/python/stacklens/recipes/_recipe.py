@@ -18,7 +18,7 @@ __all__ = ["Claim", "Options", "Recipe", "Result", "names", "recipe"]
 #: Modules of this package, each with a ``RECIPE``.
 _MODULES = (
     "cartpole", "cora", "default_encoder", "error_classes", "hdfs", "hdfs_vae", "latency", "nab", "ner",
-    "root_cause", "seq2seq", "word2vec",
+    "questions", "root_cause", "seq2seq", "tickets", "word2vec",
 )  # fmt: skip
 
 

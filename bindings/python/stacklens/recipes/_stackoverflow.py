@@ -48,10 +48,20 @@ class Post:
 
     Attributes
     ----------
+    question : str
+        The number of the question that it is or answers.
+    is_answer : bool
     sentences : list of list of (token, tag)
     """
 
+    question: str
+    is_answer: bool
     sentences: list[Sentence] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """Its words with blanks between them."""
+        return " ".join(token for sentence in self.sentences for token, _ in sentence)
 
     @property
     def tags(self) -> list[str]:
@@ -65,7 +75,7 @@ def posts(file: Path) -> list[Post]:
     for sentence in _sentences(file):
         text = " ".join(token for token, _ in sentence)
         if "Question_ID :" in text:
-            found.append(Post())
+            found.append(Post(text.split()[-1], "Answer" in text))
         elif not ("Question_URL :" in text or _stands_for_code(text)) and found:
             found[-1].sentences.append(sentence)
     return [post for post in found if post.sentences]

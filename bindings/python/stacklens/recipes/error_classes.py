@@ -21,6 +21,7 @@ import numpy as np
 import stacklens
 
 from .. import models
+from ._baselines import chosen_regression, macro_f1, word_features
 from ._errors import CATEGORIES, PRIORITIES, SEVERITIES, Issues, LogLines, issues, log_lines, minilm
 from ._recipe import Claim, Options, Recipe, Result
 
@@ -95,14 +96,6 @@ def _some(reports: Issues) -> Issues:
     return Issues([reports.texts[row][:200] for row in rows], reports.priority[rows], part)
 
 
-def macro_f1(truth: np.ndarray, found: np.ndarray) -> float:
-    """The mean F1 of the classes that occur or were found."""
-    classes = np.union1d(truth, found)
-    hits = [((truth == name) & (found == name)).sum() for name in classes]
-    both = [(truth == name).sum() + (found == name).sum() for name in classes]
-    return float(np.mean([2 * hit / total for hit, total in zip(hits, both)]))
-
-
 # Lines of logs --------------------------------------------------------------------------------
 
 
@@ -123,9 +116,9 @@ def _on_lines(
             judged = truth[rows] >= 0
             learned, chosen, all_known = rows[~held & judged], rows[held & judged], rows[judged]
             for way, featured in {
-                WAYS[0]: lambda some: _words(lines.texts, some), WAYS[1]: lambda some: vectors,
+                WAYS[0]: lambda some: word_features(lines.texts, some), WAYS[1]: lambda some: vectors,
             }.items():
-                model = _chosen(featured(learned), truth, learned, chosen)
+                model = chosen_regression(featured(learned), truth, learned, chosen)
                 features = featured(all_known)
                 model.fit(features[all_known], truth[all_known])
                 answers[task][way][test] = model.predict(features[test])
@@ -169,8 +162,8 @@ def _issue_baselines(reports: Issues, vectors: np.ndarray) -> dict[str, float]:
         np.flatnonzero(reports.part == name) for name in ("train", "validation", "test")
     )
     figures = {}
-    for way, features in {WAYS[0]: _words(reports.texts, learned), WAYS[1]: vectors}.items():
-        model = _chosen(features, reports.priority, learned, held)
+    for way, features in {WAYS[0]: word_features(reports.texts, learned), WAYS[1]: vectors}.items():
+        model = chosen_regression(features, reports.priority, learned, held)
         figures[way] = macro_f1(reports.priority[test], model.predict(features[test]))
     return figures
 
@@ -188,34 +181,6 @@ def _on_issues(reports: Issues, folder: Path, seed: int, quick: bool) -> float:
         head_learning_rate=ISSUE_RATE, epochs=1 if quick else EPOCHS, **FIT,
     )
     return macro_f1(truth, model.predict(test).severity)
-
-
-def _words(texts: Sequence[str], learned: np.ndarray) -> Any:
-    """Words and pairs of words, as often as they are rare in what is learned from."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    vectorizer = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2))
-    return vectorizer.fit([texts[row] for row in learned]).transform(texts)
-
-
-def _chosen(features: Any, labels: np.ndarray, learned: np.ndarray, held: np.ndarray) -> Any:
-    """The logistic regression whose strength and class weights do best on held rows, fitted to others.
-
-    Parameters
-    ----------
-    features : matrix [texts, width]
-    labels : array [texts]
-    learned, held : array
-        Rows.
-    """
-    from sklearn.linear_model import LogisticRegression
-
-    fits = [
-        LogisticRegression(C=strength, class_weight=weight, max_iter=2_000)
-        .fit(features[learned], labels[learned])
-        for strength in (0.3, 1.0, 3.0, 10.0, 30.0, 100.0) for weight in (None, "balanced")
-    ]
-    return max(fits, key=lambda fit: macro_f1(labels[held], fit.predict(features[held])))
 
 
 RECIPE = Recipe(
