@@ -604,8 +604,8 @@ typedef struct sl_trainer sl_trainer;
  *                  beside it, a list of those, or {"output": name} for a model that has its loss as
  *                  an output. Others: "optimizer" ("adamw"), "learning_rate", "schedule", "metrics",
  *                  "clip_norm", "clip_value", "accumulation", "ema", "freeze", "seed", "threads",
- *                  "precision" ("fp32" or "bf16"), "recompute", "memory_limit". docs/training.md has
- *                  them all.
+ *                  "precision" ("fp32" or "bf16"), "recompute", "truncated_bptt", "memory_limit".
+ *                  docs/training.md has them all.
  *  @return SL_INVALID_ARGUMENT for options that are not known or out of range, and where nothing can
  *          be trained. */
 sl_status sl_trainer_create(const sl_model *model, const char *options, sl_trainer **out_trainer);

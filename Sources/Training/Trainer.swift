@@ -148,7 +148,7 @@ public final class Trainer: @unchecked Sendable {  // every entry goes through `
     if let program = programs[key] { return program }
     let training = try TrainingGraph(
       source, loss: options.loss, targets: key.targets, isFrozen: frozen.match,
-      segments: options.segments)
+      segments: options.segments, recurrentSteps: options.recurrentSteps)
     try keep(training.parameters, statistics: training.statistics)
     let program = try StepProgram(
       training.graph, batch: training.batch, isRandom: training.isRandom,

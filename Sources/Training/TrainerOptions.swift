@@ -24,6 +24,8 @@ public struct TrainerOptions: Sendable {
   public var precision = Precision.float32
   /// Parts of the model whose inner values are computed again on the way back; 1 keeps everything.
   public var segments = 1
+  /// Last steps of each row that gradients flow back through in recurrent layers; 0: all of them.
+  public var recurrentSteps = 0
   /// Bytes that the values of one step may take.
   public var memoryLimit = usableMemoryByteCount / 10 * 8
 
@@ -35,7 +37,7 @@ public struct TrainerOptions: Sendable {
 
   /// - Parameter json: an object: "loss" is needed; "optimizer" (name or object), "learning_rate",
   ///   "schedule", "clip_norm", "clip_value", "accumulation", "ema" (a decay, or an object with "decay" and "warm_up"), "freeze", "metrics",
-  ///   "seed", "threads", "precision", "recompute", "memory_limit".
+  ///   "seed", "threads", "precision", "recompute", "truncated_bptt", "memory_limit".
   package init(_ json: JSON) throws(StackLensError) {
     var options = try OptionReader(json, of: "the trainer")
     guard let loss = options.json("loss") else {
@@ -65,6 +67,7 @@ public struct TrainerOptions: Sendable {
     let precision = try options.choice("precision", Precision.allCases.map(\.rawValue))
     self.precision = Precision(rawValue: precision) ?? .float32
     segments = try options.integer("recompute", default: 1, in: 1...10_000)
+    recurrentSteps = try options.integer("truncated_bptt", default: 0, in: 1...Int(Int32.max))
     memoryLimit = try options.integer("memory_limit", default: memoryLimit, in: 1...Int.max)
     try options.finish()
   }

@@ -21,12 +21,13 @@ struct TrainingGraph {
   /// - Parameters:
   ///   - targets: element types of what the loss compares outputs with, by name.
   ///   - segments: parts whose inner values are computed again on the way back; 1 keeps all.
+  ///   - recurrentSteps: last steps that gradients flow back through in recurrent layers; 0: all.
   init(
     _ model: Model, loss: LossPlan, targets: [String: ElementType],
-    isFrozen: (String) -> Bool, segments: Int = 1
+    isFrozen: (String) -> Bool, segments: Int = 1, recurrentSteps: Int = 0
   ) throws(StackLensError) {
     let source = try model.graph.withoutCompositions().unrolled()
-    var mode = try TrainingMode(source, isFrozen: isFrozen)
+    var mode = try TrainingMode(source, reach: recurrentSteps, isFrozen: isFrozen)
     try loss.add(to: &mode.graph, targets: targets)
     let trainable = model.parameters.filter { !isFrozen($0.name) }
     guard !trainable.isEmpty else {

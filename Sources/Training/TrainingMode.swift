@@ -14,8 +14,10 @@ struct TrainingMode {
 
   /// Dropout drops and noise is drawn by a seed that is an input, batch normalisation normalises by
   /// the batch and gives its next statistics, recurrent layers keep what their gradients need.
-  /// - Parameter isFrozen: tells by name which statistics stay; their layers stay as they are.
-  init(_ source: Graph, isFrozen: (String) -> Bool) throws(StackLensError) {
+  /// - Parameters:
+  ///   - reach: last steps that gradients flow back through in recurrent layers; 0: all.
+  ///   - isFrozen: tells by name which statistics stay; their layers stay as they are.
+  init(_ source: Graph, reach: Int, isFrozen: (String) -> Bool) throws(StackLensError) {
     graph = source
     let constants = Set(source.initializers.map(\.name))
     let owned = source.runningStatistics.intersection(constants)
@@ -93,7 +95,7 @@ struct TrainingMode {
     }
     graph.nodes = graph.nodes.enumerated().flatMap { replaced[$0] ?? [$1] }
     graph.initializers += added
-    graph.nodes = Differentiation.trainingForm(of: graph.nodes, fresh: fresh)
+    graph.nodes = Differentiation.trainingForm(of: graph.nodes, reach: reach, fresh: fresh)
   }
 }
 

@@ -312,7 +312,7 @@ def test_data_that_does_not_fit(x: Any, y: Any, error: Any, words: str) -> None:
     ({"clip_norm": 0.0}, "clip_norm"), ({"accumulation": 0}, "accumulation"),
     ({"freeze": "["}, "\\["), ({"freeze": "*"}, "frozen"), ({"precision": "fp8"}, "fp32"),
     ({"threads": -1}, "threads"), ({"seed": -1}, "seed"), ({"ema": 2.0}, "decay"),
-    ({"memory_limit": 0}, "memory_limit"),
+    ({"memory_limit": 0}, "memory_limit"), ({"truncated_bptt": 0}, "truncated_bptt"),
 ])
 def test_options_that_do_not_fit(options: Any, words: str) -> None:
     with pytest.raises(stacklens.InvalidArgumentError, match=words):
@@ -501,3 +501,87 @@ def test_history_is_a_table() -> None:
     with pytest.raises(KeyError, match="loss"):
         history["nonsense"]
     assert str(History([])) == " epoch  "
+
+
+CELLS = {"RNN": 1, "GRU": 3, "LSTM": 4}
+
+
+def recurrent(cell: str, direction: str) -> bytes:
+    """A layer of 5 units whose loss is a weighted sum of its outputs and of its last state; batches of
+    one row for each of `x`, with the states before it."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    random = np.random.default_rng(7)
+    sizes = {"W": (1, 5 * CELLS[cell], 3), "R": (1, 5 * CELLS[cell], 5), "B": (1, 10 * CELLS[cell])}
+    states = ["h", "c"] if cell == "LSTM" else ["h"]
+    ends = ["Y", "Yh", "Yc"][: 1 + len(states)]
+    nodes = [
+        helper.make_node(
+            cell, ["x", "W", "R", "B", "lengths", *states], ends, hidden_size=5, direction=direction),
+        helper.make_node("Mul", ["Y", "wy"], ["a"]), helper.make_node("Mul", ["Yh", "wh"], ["b"]),
+        helper.make_node("ReduceSum", ["a"], ["sa"], keepdims=0),
+        helper.make_node("ReduceSum", ["b"], ["sb"], keepdims=0),
+        helper.make_node("Add", ["sa", "sb"], ["loss"]),
+    ]
+    shapes = {"x": ("t", "n", 3), "wy": ("t", 1, "n", 5), "wh": (1, "n", 5), "h": (1, "n", 5)}
+    if cell == "LSTM":
+        shapes["c"] = (1, "n", 5)
+    inputs = [helper.make_tensor_value_info(k, TensorProto.FLOAT, v) for k, v in shapes.items()]
+    inputs.append(helper.make_tensor_value_info("lengths", TensorProto.INT32, ("n",)))
+    outputs = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name, shape in (("loss", ()), *((end, None) for end in ends[1:]))
+    ]
+    initial = [
+        numpy_helper.from_array(random.normal(size=size).astype("float32"), name)
+        for name, size in sizes.items()
+    ]
+    graph = helper.make_graph(nodes, "recurrent", inputs, outputs, initial)
+    opsets = [helper.make_opsetid("", 17)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
+
+
+@pytest.mark.parametrize("direction", ["forward", "reverse"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_truncated_back_propagation(cell: str, direction: str) -> None:
+    model = recurrent(cell, direction)
+    lengths, steps = np.int32([6, 2, 4]), 3
+    random = np.random.default_rng(8)
+    states = ["h", "c"] if cell == "LSTM" else ["h"]
+    batch = {
+        "x": random.normal(size=(6, 3, 3)), "wy": random.normal(size=(6, 1, 3, 5)),
+        "wh": random.normal(size=(1, 3, 5)), **{s: random.normal(size=(1, 3, 5)) for s in states},
+    }  # fmt: skip
+    batch = {name: value.astype("float32") for name, value in batch.items()}
+
+    def moved(data: dict[str, np.ndarray], **options: Any) -> dict[str, np.ndarray]:
+        fitted = stacklens.Trainer(
+            model, loss={"output": "loss"}, optimizer="sgd", learning_rate=1.0, **options)
+        before = {name: np.array(value) for name, value in fitted.model.state_dict().items()}
+        fitted.step(data)
+        return {name: before[name] - value for name, value in fitted.model.state_dict().items()}
+
+    found = moved({**batch, "lengths": lengths}, truncated_bptt=steps)
+    whole = moved({**batch, "lengths": lengths})
+    # Each row alone: what comes before its last steps only gives them their first state.
+    expected = {name: np.zeros_like(value) for name, value in found.items()}
+    session = stacklens.Session(model)
+    for row, length in enumerate(lengths):
+        alone = {name: value[..., row : row + 1, :] for name, value in batch.items()}
+        early = max(0, length - steps)
+        first, last = slice(0, early), slice(early, length)
+        if direction == "reverse":
+            first, last = slice(steps, length), slice(0, min(steps, length))
+        if early:
+            parts = {name: alone[name][first] for name in ("x", "wy")}
+            ran = session.run(
+                ["Yh", "Yc"][: len(states)], {**alone, **parts, "lengths": np.int32([early])})
+            alone.update(zip(states, ran))
+        parts = {name: alone[name][last] for name in ("x", "wy")}
+        part = moved({**alone, **parts, "lengths": np.int32([length - early])})
+        expected = {name: value + part[name] for name, value in expected.items()}
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-4, atol=1e-5)
+    assert any(not np.allclose(found[name], whole[name], rtol=1e-2) for name in found)
+    same = moved({**batch, "lengths": lengths}, truncated_bptt=6)
+    assert all((same[name] == whole[name]).all() for name in same)

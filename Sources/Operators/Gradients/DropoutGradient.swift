@@ -141,8 +141,12 @@ struct Dropping: Sendable {
 extension Differentiation {
   /// The same nodes with the outputs that gradients need: recurrent layers keep their steps, a
   /// Dropout names its mask. What is differentiated and run in this form computes nothing twice.
-  /// - Parameter fresh: a name that is not taken.
-  public static func trainingForm(of nodes: [Node], fresh: (String) -> String) -> [Node] {
+  /// - Parameters:
+  ///   - reach: last steps that gradients flow back through in recurrent layers; 0: all.
+  ///   - fresh: a name that is not taken.
+  public static func trainingForm(
+    of nodes: [Node], reach: Int = 0, fresh: (String) -> String
+  ) -> [Node] {
     nodes.map { node in
       guard node.domain.isEmpty || node.domain == "ai.onnx" else { return node }
       var node = node
@@ -157,6 +161,7 @@ extension Differentiation {
         name(node.opType == "LSTM" ? 4 : 3, "steps")
         node.opType += "Training"
         node.domain = "ai.stacklens"
+        if reach > 0 { node.attributes["gradient_steps"] = .int(Int64(reach)) }
       default: break
       }
       return node

@@ -5,6 +5,8 @@ struct BackwardWalk<T: BackwardElement> {
   let layer: RecurrentLayer
   let direction: Int
   let lengths: [Int]
+  /// Steps of an item, counted from the last that it takes, that gradients flow back through.
+  let reach: Int
   let kept: UnsafePointer<T>
   let initial: UnsafePointer<T>?
   let initialCell: UnsafePointer<T>?
@@ -47,6 +49,13 @@ struct BackwardWalk<T: BackwardElement> {
           continue
         }
         let dh = hidden + item * size
+        let behind = layer.isReversed[direction] ? step : lengths[item] - 1 - step
+        guard behind < reach else {
+          clear(row)
+          dh.update(repeating: 0, count: size)
+          (cell + item * size).update(repeating: 0, count: size)
+          continue
+        }
         if let arriving {
           let offset = layer.outputOffset(step: step, direction: direction, item: item)
           for j in 0..<size { dh[j] += arriving[offset + j] }

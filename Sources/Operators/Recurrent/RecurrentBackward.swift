@@ -12,6 +12,8 @@ struct RecurrentBackward<T: BackwardElement>: Sendable {
   private let layer: RecurrentLayer
   private let wantsOutput: [Bool]
   private let itemGroup: Int
+  /// Last steps of an item that gradients flow back through.
+  private let reach: Int
   private let room: Room
   private let ownBytes: Int
 
@@ -37,6 +39,11 @@ struct RecurrentBackward<T: BackwardElement>: Sendable {
       throw .unsupported("the gradient of a clipped recurrent layer in 16 bits")
     }
     self.layer = layer
+    let steps = try preparation.int("gradient_steps")
+    guard steps >= 0 else {
+      throw .invalidArgument("attribute 'gradient_steps' is \(steps), expected 0 or more")
+    }
+    reach = steps == 0 ? .max : steps
     wantsOutput = (0..<7).map {
       $0 < preparation.node.outputs.count && !preparation.node.outputs[$0].isEmpty
     }
@@ -121,7 +128,7 @@ struct RecurrentBackward<T: BackwardElement>: Sendable {
       let (direction, group) = (index / groups, index % groups)
       let (start, states) = (direction * rows, direction * layer.batch * size)
       let walk = BackwardWalk(
-        layer: layer, direction: direction, lengths: lengths, kept: kept,
+        layer: layer, direction: direction, lengths: lengths, reach: reach, kept: kept,
         initial: optional(Input.h), initialCell: optional(Input.c),
         peepholes: optional(Input.p).map { $0 + direction * 3 * size },
         arriving: optional(Backward.y), weights: packed + direction * recurrentBytes,

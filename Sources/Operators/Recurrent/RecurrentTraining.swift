@@ -15,13 +15,17 @@ extension OperatorDefinition {
   static let gruGradient = recurrentGradient("GRUGradient", .gru, gru)
   static let lstmGradient = recurrentGradient("LSTMGradient", .lstm, lstm)
 
+  /// Through how many of an item's last steps gradients flow back; 0: through all (Williams and Peng,
+  /// 1990).
+  private static let gradientSteps = AttributeSpec.int("gradient_steps", default: 0)
+
   private static func training(
     _ name: String, _ cell: RecurrentCell, _ plain: OperatorDefinition
   ) -> OperatorDefinition {
     let count = plain.outputCount.upperBound
     return OperatorDefinition(
       name, domain: "ai.stacklens", versions: [1], inputs: plain.inputCount,
-      outputs: 0...(count + 1), attributes: plain.attributes,
+      outputs: 0...(count + 1), attributes: plain.attributes + [gradientSteps],
       infer: { (context) throws(StackLensError) in
         try RecurrentLayer(cell, context, inputs: context.inputs, keepsSteps: true).outputTypes()
       },
@@ -35,7 +39,7 @@ extension OperatorDefinition {
   ) -> OperatorDefinition {
     OperatorDefinition(
       name, domain: "ai.stacklens", versions: [1], inputs: 9...12, outputs: 1...7,
-      attributes: plain.attributes,
+      attributes: plain.attributes + [gradientSteps],
       infer: { (context) throws(StackLensError) in
         let layer = try RecurrentLayer(cell, context, inputs: Array(context.inputs.prefix(8)))
         try layer.checkGradients(context.inputs)
@@ -67,7 +71,7 @@ extension OperatorDefinition {
         [
           .floats(3, 2, 4), .floats(1, 5 * gates, 4), .floats(1, 5 * gates, 5), .absent, .absent,
           .absent, .absent, .absent, state([1, 3, 2, 5 * kept]), .floats(3, 1, 2, 5),
-        ], outputs: 4),
+        ], ["gradient_steps": .int(2)], outputs: 4),
       Sample(
         [
           .floats(3, 4, 2), .floats(2, 17 * gates, 2), .floats(2, 17 * gates, 17),

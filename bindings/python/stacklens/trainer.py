@@ -67,6 +67,9 @@ class Trainer(Closing):
         "fp32", or "bf16": products in bfloat16, weights in float32.
     recompute : int
         Parts of the model whose inner values are computed again on the way back, to save memory.
+    truncated_bptt : int, optional
+        Last steps of each row that gradients flow back through in RNN, GRU and LSTM layers; all
+        unless given.
     memory_limit : int, optional
         Bytes that the values of one step may take.
 
@@ -101,6 +104,7 @@ class Trainer(Closing):
         threads: int = 0,
         precision: str = "fp32",
         recompute: int = 1,
+        truncated_bptt: Optional[int] = None,
         memory_limit: Optional[int] = None,
     ) -> None:
         source = Model._of(model)
@@ -109,7 +113,8 @@ class Trainer(Closing):
             "schedule": schedule, "metrics": _list(metrics), "clip_norm": clip_norm,
             "clip_value": clip_value, "accumulation": accumulation, "ema": ema,
             "freeze": _list(freeze), "seed": seed, "threads": threads, "precision": precision,
-            "recompute": recompute, "memory_limit": memory_limit,
+            "recompute": recompute, "truncated_bptt": truncated_bptt,
+            "memory_limit": memory_limit,
         }
         given = {key: value for key, value in options.items() if value is not None}
         self._handle = c_void_p()
