@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import models
+from ._baselines import word_features
 from ._recipe import Claim, Options, Recipe, Result
 from ._stackoverflow import TYPES, posts, spans_of
 
@@ -108,31 +109,29 @@ def by_words(train: Threads, learned: np.ndarray, dev: Threads) -> np.ndarray:
     """What a regression for each kind says, on words and pairs of words of each text; its strength and
     class weights are those that do best on a fifth of what it learns from."""
     from scipy.sparse import hstack
-    from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.multiclass import OneVsRestClassifier
 
-    def features(known: Threads, judged: Threads) -> tuple[Any, Any]:
-        sides = []
-        for ours, theirs in ((known.questions, judged.questions), (known.answers, judged.answers)):
-            words = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2))
-            sides.append((words.fit_transform(ours), words.transform(theirs)))
-        return tuple(hstack(side).tocsr() for side in zip(*sides))  # type: ignore[return-value]
+    sides = ([*train.questions, *dev.questions], [*train.answers, *dev.answers])
+    known = np.arange(len(learned))
 
-    def fit(x: Any, y: np.ndarray, strength: float, weight: Any) -> OneVsRestClassifier:
-        return OneVsRestClassifier(
+    def features(rows: np.ndarray) -> Any:
+        return hstack([word_features(side, rows) for side in sides]).tocsr()
+
+    def told(x: Any, rows: np.ndarray, others: Any, strength: float, weight: Any) -> np.ndarray:
+        model = OneVsRestClassifier(
             LogisticRegression(C=strength, class_weight=weight, max_iter=2_000)
-        ).fit(x, y)
+        )
+        found: np.ndarray = model.fit(x[rows], learned[rows]).predict(x[others])
+        return found
 
-    held = np.arange(len(learned)) % 5 == 0
-    x, x_held = features(train.taking(np.flatnonzero(~held)), train.taking(np.flatnonzero(held)))
+    held = known % 5 == 0
+    x = features(known[~held])
     best = max(
         ((strength, weight) for strength in (0.3, 1.0, 3.0, 10.0, 30.0) for weight in (None, "balanced")),
-        key=lambda way: f1(learned[held], fit(x, learned[~held], *way).predict(x_held))[0],
+        key=lambda way: f1(learned[held], told(x, known[~held], known[held], *way))[0],
     )
-    x, x_dev = features(train, dev)
-    found: np.ndarray = fit(x, learned, *best).predict(x_dev)
-    return found
+    return told(features(known), known, slice(len(learned), None), *best)
 
 
 def f1(truth: np.ndarray, found: np.ndarray) -> tuple[float, float]:
