@@ -93,10 +93,32 @@ static void turned_bf16(size_t m, size_t k, size_t n) {
   free(packed);
 }
 
+/// What fills an odd K up counts nothing, beside infinities too: their product with it would be NaN.
+static void infinite_bf16(size_t k, size_t n) {
+  const size_t lda = k + k % 2, tile = slk_gemm_tile_rows(), panels = slk_gemm_bf16_panel_count(n);
+  const slk_epilogue none = slk_epilogue_none();
+  float *a = block(k * 4), *b = block(k * n * 4), *c = block(n * 4);
+  uint16_t *row = block(lda * 2);
+  void *tiles = block(tile * lda * 2), *packed = block(slk_gemm_bf16_packed_bytes(k, n));
+  for (size_t transposed = 0; transposed < 2; transposed++) {
+    for (size_t i = 0; i < k; i++) a[i] = i + 1 < k ? 1 : INFINITY;
+    for (size_t i = 0; i < k * n; i++) b[i] = INFINITY;
+    slk_gemm_bf16_pack(b, k, n, transposed ? 1 : n, transposed ? k : 1, packed, 0, panels);
+    slk_bf16_rows(a, 1, k, k, row, lda);
+    slk_gemm_bf16(k, n, row, lda, packed, c, n, &none, 0, 1, 0, panels);
+    for (size_t j = 0; j < n; j++) CHECK(isinf(c[j]), "bf16 rows %zu: %g", k, c[j]);
+    slk_gemm_bf16_pack_turned(a, k, 1, tiles, 0, 1);
+    slk_gemm_bf16_turned(k, n, tiles, packed, c, n, &none, 0, 1, 0, panels);
+    for (size_t j = 0; j < n; j++) CHECK(isinf(c[j]), "bf16 turned %zu: %g", k, c[j]);
+  }
+  free(a), free(b), free(c), free(row), free(tiles), free(packed);
+}
+
 void test_gemm_bf16(void) {
   test_bf16_conversion();
   if (!slk_cpu_has_bf16()) return;
   turned_bf16(1, 1, 1), turned_bf16(70, 33, 53), turned_bf16(130, 64, 96), turned_bf16(9, 7, 200);
+  infinite_bf16(1, 5), infinite_bf16(33, 70), infinite_bf16(4, 50);
   uint32_t state = 6;
   for (size_t trial = 0; trial < 600; trial++) {
     const size_t m = 1 + random_bits(&state) % 20, k = trial % 66, n = random_bits(&state) % 100;
