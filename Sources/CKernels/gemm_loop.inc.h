@@ -59,6 +59,7 @@ static void SLK_NAME(SLK_JOIN(product, SLK_TILE))(
       const bool direct = plain && width == vectors * SLK_LANES;
       SLK_OUT *out = direct ? (SLK_OUT *)c + row * ldc + column : tile;
       const size_t ldo = direct ? ldc : vectors * SLK_LANES;
+      if (direct) slk_fetch_tile(out, rows, ldo * sizeof *out, width * sizeof *out);
       SLK_NAME(SLK_JOIN(table, SLK_TILE))[rows - 1][vectors - 1](units, a + row * lda, lda, b, out,
                                                                  ldo, &ahead,
                                                                  SLK_TILE_EPILOGUE(epilogue, direct),

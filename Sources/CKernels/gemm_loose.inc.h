@@ -57,6 +57,7 @@ static void SLK_NAME(product_loose)(size_t units, size_t n, const float *a, size
       const size_t rows = slk_min(SLK_TILE_ROWS, row_end - row);
       float *out = direct ? c + row * ldc + column : tile;
       const size_t ldo = direct ? ldc : vectors * SLK_WIDTH;
+      if (direct) slk_fetch_tile(out, rows, ldo * sizeof *out, width * sizeof *out);
       SLK_NAME(table_loose)[rows - 1][vectors - 1](units, a + row * lda, lda, b + column, ldb,
                                                    row == row_begin, last, out, ldo,
                                                    direct ? epilogue : NULL, row, column);

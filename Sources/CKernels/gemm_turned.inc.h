@@ -58,6 +58,7 @@ static void SLK_NAME(product_turned)(size_t units, size_t n, const SLK_UNIT *a, 
       const size_t rows = slk_min(SLK_TILE_ROWS, row_end - row);
       float *out = direct ? c + row * ldc + column : tile;
       const size_t ldo = direct ? ldc : vectors * SLK_WIDTH;
+      if (direct) slk_fetch_tile(out, rows, ldo * sizeof *out, width * sizeof *out);
       SLK_NAME(table_turned)[rows - 1][vectors - 1](units, a + row * row_step, stride, b, out, ldo,
                                                     &ahead, direct ? epilogue : NULL, row, column);
       ahead.next += ahead.step * units;
