@@ -121,6 +121,41 @@ struct SimpleFusionTests {
     #expect(operators.contains("Exp") == (activation == "Exp"))
   }
 
+  enum General: CaseIterable {
+    case plain, turnedWeight, scaled, withoutBias
+    // What only looks like it: a bias of other axes or with a factor, and columns of x.
+    case biasRow, biasColumn, halfBias, turned
+    // A second bias stays a sum.
+    case addedTo
+
+    var isFused: Bool {
+      [.plain, .turnedWeight, .scaled, .withoutBias].contains(self)
+    }
+  }
+
+  @Test(arguments: General.allCases) func fusesGeneralProducts(_ form: General) throws {
+    let g = GraphBuilder("product")
+    var numbers = SeededNumbers(6)
+    let x = g.floats("x", 12, 12)
+    let wide = form == .turnedWeight ? [20, 12] : [12, 20]
+    var inputs = [x, g.constant("w", try numbers.tensor(.float32, wide))]
+    if form != .withoutBias {
+      let dims = form == .biasRow ? [1, 20] : form == .biasColumn ? [12, 1] : [20]
+      inputs.append(g.constant("b", try numbers.tensor(.float32, dims)))
+    }
+    var attributes: [String: Attribute] = [:]
+    if form == .turnedWeight { attributes["transB"] = .int(1) }
+    if form == .turned { attributes["transA"] = .int(1) }
+    if form == .halfBias { attributes["beta"] = .float(0.5) }
+    if form == .scaled { attributes["alpha"] = .float(0.25) }
+    var y = g.add("Gemm", inputs, attributes)
+    if form == .addedTo { y = y + g.constant("c", try numbers.floats(20)) }
+    g.output(g.add("Relu", [y]), "y")
+    let operators = try expectSameAtAllLevels(g.graph, ["x": numbers.floats(12, 12)])
+    #expect(operators.contains("FusedMatMul") == form.isFused)
+    #expect(operators.contains("Relu") != form.isFused)
+  }
+
   @Test func keepsTheFormOfGelu() throws {
     let g = GraphBuilder("product")
     var numbers = SeededNumbers(4)

@@ -9,8 +9,8 @@ extension Transform {
       guard let product = MatrixFactor(graph.nodes[place], index) else { return nil }
       var last = (index: place, node: graph.nodes[place])
       var removed = [place]
-      var bias = ""
-      if let add = index.onlyReader(of: last.node.outputs[0]), add.node.opType == "Add",
+      var bias = product.bias
+      if bias.isEmpty, let add = index.onlyReader(of: last.node.outputs[0]), add.node.opType == "Add",
         add.node.domain.isEmpty,
         let operand = add.node.inputs.first(where: { $0 != last.node.outputs[0] }),
         index.floatDims(operand) == [product.columns]
@@ -33,38 +33,49 @@ extension Transform {
     }
   }
 
-  /// A product with one float32 matrix on the right, possibly transposed.
+  /// A product with one float32 matrix on the right, possibly transposed, and with a bias of its own
+  /// where it is a Gemm.
   private struct MatrixFactor {
     private let node: Node
     private let isTransposed: Bool
     let columns: Int
+    let bias: String
     var outputs: [String] { node.outputs }
 
     init?(_ node: Node, _ index: GraphIndex) {
-      guard node.inputs.count == 2, let right = node.inputs.last,
-        let dims = index.floatDims(right), dims.count == 2
+      guard node.inputs.count >= 2, let dims = index.floatDims(node.inputs[1]), dims.count == 2
       else { return nil }
       func isSet(_ name: String) -> Bool { node.attributes[name]?.isTrue ?? false }
+      let added = node.inputs.count > 2 ? node.inputs[2] : ""
       switch (node.domain, node.opType) {
       case ("", "MatMul"): isTransposed = false
+      case ("", "Gemm"):
+        guard !isSet("transA") else { return nil }
+        isTransposed = isSet("transB")
       case ("com.microsoft", "FusedMatMul"):
         guard !isSet("transA"), !isSet("transBatchA"), !isSet("transBatchB") else { return nil }
         isTransposed = isSet("transB")
       default: return nil
       }
-      self.node = node
       columns = isTransposed ? dims[0] : dims[1]
+      if !added.isEmpty {
+        if case .float(let beta)? = node.attributes["beta"], beta != 1 { return nil }
+        guard index.floatDims(added) == [columns] else { return nil }
+      }
+      self.node = node
+      bias = added
     }
 
     func fused(
-      bias: String = "", activation: String = "none", residual: String = "", outputs: [String]
+      bias: String? = nil, activation: String = "none", residual: String = "", outputs: [String]
     ) -> Node {
       var attributes: [String: Attribute] = ["activation": .string(activation)]
       if isTransposed { attributes["transB"] = .int(1) }
       if let alpha = node.attributes["alpha"] { attributes["alpha"] = alpha }
       return Node(
         "FusedMatMul",
-        inputs: node.inputs + [bias] + (residual.isEmpty ? [] : [residual]), outputs: outputs,
+        inputs: node.inputs.prefix(2) + [bias ?? self.bias] + (residual.isEmpty ? [] : [residual]),
+        outputs: outputs,
         attributes: attributes, name: node.name, domain: "ai.stacklens")
     }
   }
