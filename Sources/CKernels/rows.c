@@ -1,5 +1,6 @@
 #include "include/slk_rows.h"
 
+#include "panels.h"
 #include "simd_names.h"
 #include "sums.h"
 
@@ -28,7 +29,7 @@ void slk_rms_norm(const float *x, size_t x_stride, const float *gamma, float eps
 
 void slk_mean_rows(const float *x, size_t x_stride, size_t rows, size_t width, float *y) {
   memset(y, 0, width * sizeof *y);
-  for (size_t row = 0; row < rows; row++) slk_axpy(1.0f, x + row * x_stride, y, width);
+  slk_sum_rows(x, x_stride, rows, 0, width, y);
   if (rows) SLK_DISPATCH(scale, y, width, 1.0f / (float)rows);
 }
 
@@ -55,6 +56,11 @@ float slk_sum(const float *x, size_t n) { return SLK_DISPATCH(sum, x, n); }
 float slk_sum_squares(const float *x, size_t n) { return SLK_DISPATCH(dot, x, x, n); }
 float slk_max_f32(const float *x, size_t n) { return SLK_DISPATCH(largest, x, n); }
 float slk_min_f32(const float *x, size_t n) { return SLK_DISPATCH(smallest, x, n); }
+
+void slk_sum_rows(const float *x, size_t x_stride, size_t rows, size_t more, size_t width,
+                  float *y) {
+  SLK_DISPATCH(sum_rows, x, x_stride, rows, more, width, y);
+}
 
 void slk_axpy(float alpha, const float *x, float *y, size_t n) {
   SLK_DISPATCH(axpy, alpha, x, y, n);

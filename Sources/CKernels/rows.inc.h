@@ -40,6 +40,40 @@ static void SLK_NAME(axpy)(float alpha, const float *x, float *y, size_t n) {
   }
 }
 
+/// Adds rows of n elements, up to `count` vectors, and fetches the first `next` of as many rows behind.
+SLK_INLINE void SLK_NAME(add_block)(const float *x, size_t stride, size_t rows, size_t next,
+                                    float *y, const int count, size_t n) {
+  vf sums[4];
+  SLK_UNROLL for (int j = 0; j < count; j++) {
+    sums[j] = v_load_n(y + j * SLK_WIDTH, n - (size_t)j * SLK_WIDTH);
+  }
+  for (size_t row = 0; row < rows; row++, x += stride) {
+    if (row < next) slk_fetch(x + rows * stride, (size_t)count * SLK_WIDTH);
+    SLK_UNROLL for (int j = 0; j < count; j++) {
+      sums[j] += v_load_n(x + j * SLK_WIDTH, n - (size_t)j * SLK_WIDTH);
+    }
+  }
+  SLK_UNROLL for (int j = 0; j < count; j++) {
+    v_store_n(y + j * SLK_WIDTH, sums[j], n - (size_t)j * SLK_WIDTH);
+  }
+}
+
+static void SLK_NAME(sum_rows)(const float *x, size_t stride, size_t rows, size_t more,
+                               size_t width, float *y) {
+  const size_t most = 32, wide = 4 * SLK_WIDTH;
+  for (size_t count; rows > 0; rows -= count, x += count * stride) {
+    count = slk_min(rows, most);
+    const size_t next = slk_min(rows - count + more, count);
+    size_t at = 0;
+    for (; at + wide <= width; at += wide) {
+      SLK_NAME(add_block)(x + at, stride, count, next, y + at, 4, wide);
+    }
+    for (; at < width; at += SLK_WIDTH) {
+      SLK_NAME(add_block)(x + at, stride, count, next, y + at, 1, width - at);
+    }
+  }
+}
+
 static void SLK_NAME(scale)(float *x, size_t n, float by) {
   for (size_t at = 0; at < n; at += SLK_WIDTH) {
     const size_t left = n - at;

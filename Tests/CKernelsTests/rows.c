@@ -137,7 +137,25 @@ static void vectors(size_t n) {
   free(a), free(x), free(y);
 }
 
+/// Rows are added in their order to what is there, the same bits as one after the other.
+static void row_sums(size_t rows, size_t width, size_t more) {
+  const size_t stride = width + 5, count = rows + more ? (rows + more - 1) * stride + width : 0;
+  float *x = block(count * 4), *y = block(width * 4), *expected = block(width * 4);
+  fill(x, count, 3), fill(y, width, 4);
+  memcpy(expected, y, width * 4);
+  for (size_t r = 0; r < rows; r++) {
+    for (size_t i = 0; i < width; i++) expected[i] += x[r * stride + i];
+  }
+  slk_sum_rows(x, stride, rows, more, width, y);
+  CHECK(!memcmp(expected, y, width * 4), "sum of %zu rows of %zu before %zu", rows, width, more);
+  free(x), free(y), free(expected);
+}
+
 void test_rows(void) {
+  for (size_t width = 1; width <= 150; width++) {
+    row_sums(3, width, 0), row_sums(32, width, 40), row_sums(77, width, 2);
+  }
+  row_sums(0, 20, 3), row_sums(1, 700, 0);
   for (size_t width = 1; width <= 70; width++) norms(3, width), softmaxes(width);
   for (size_t width = 1; width <= 40; width += 3) embedding(width);
   for (size_t n = 0; n <= 150; n++) vectors(n);

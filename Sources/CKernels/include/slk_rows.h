@@ -52,6 +52,10 @@ float slk_sum(const float *x, size_t n);
 float slk_sum_squares(const float *x, size_t n);
 float slk_max_f32(const float *x, size_t n);
 float slk_min_f32(const float *x, size_t n);
+/// y += row 0 of x + row 1 ..., in that order. The `more` rows behind them are what comes next: those
+/// are fetched meanwhile, as rows far apart are not foreseen.
+void slk_sum_rows(const float *x, size_t x_stride, size_t rows, size_t more, size_t width,
+                  float *y);
 /// y += alpha x.
 void slk_axpy(float alpha, const float *x, float *y, size_t n);
 

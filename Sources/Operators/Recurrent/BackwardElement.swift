@@ -163,7 +163,7 @@ extension Float: BackwardElement {
     _ x: UnsafePointer<Float>, _ rows: Int, _ stride: Int, _ width: Int,
     _ sums: UnsafeMutablePointer<Float>
   ) {
-    for row in 0..<rows { slk_axpy(1, x + row * stride, sums, width) }
+    slk_sum_rows(x, stride, rows, 0, width, sums)
   }
 
   static func usualLSTM(_ row: LSTMRow<Float>, _ size: Int) -> Bool {

@@ -1,4 +1,5 @@
 import Base
+import CKernels
 import Tensors
 
 /// How to visit a dense array once to reduce some of its axes. Neighbouring axes of one kind are
@@ -165,8 +166,14 @@ struct ReductionPlan: Sendable {
     while first < reducedCount {
       let last = vector.isExtreme ? reducedCount : min(reducedCount, first + Self.rowStretch)
       partial.update(repeating: Float(vector.identity), count: width)
-      for index in first..<last {
-        vector.accumulate(x + Self.offset(reduced, index), partial, width, room: room)
+      if vector.isSum, reduced.count == 1 {
+        let stride = reduced[0].stride
+        slk_sum_rows(
+          x + first * stride, stride, last - first, reducedCount - last, width, partial)
+      } else {
+        for index in first..<last {
+          vector.accumulate(x + Self.offset(reduced, index), partial, width, room: room)
+        }
       }
       for j in 0..<width { totals[j] = vector.combine(totals[j], Double(partial[j])) }
       first = last

@@ -20,6 +20,9 @@ struct VectorReduction: Sendable {
 
   var isExtreme: Bool { reduction == .max || reduction == .min }
 
+  /// Whether elements are added as they are.
+  var isSum: Bool { reduction == .sum || reduction == .mean }
+
   private var isSquare: Bool { reduction == .sumOfSquares || reduction == .l2 }
 
   func finish(_ total: Double) -> Float {
