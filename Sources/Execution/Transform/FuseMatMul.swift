@@ -10,8 +10,8 @@ extension Transform {
       var last = (index: place, node: graph.nodes[place])
       var removed = [place]
       var bias = product.bias
-      if bias.isEmpty, let add = index.onlyReader(of: last.node.outputs[0]), add.node.opType == "Add",
-        add.node.domain.isEmpty,
+      if bias.isEmpty, let add = index.onlyReader(of: last.node.outputs[0]),
+        add.node.opType == "Add", add.node.domain.isEmpty,
         let operand = add.node.inputs.first(where: { $0 != last.node.outputs[0] }),
         index.floatDims(operand) == [product.columns]
       {
