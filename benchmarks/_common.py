@@ -66,12 +66,13 @@ def measuring(what: str) -> None:
 
 def alternate(
     contestants: dict[str, Callable[[], Any]], rounds: int, runs: int, pause: float = 0.03,
-    warmup: float = 0.3,
+    warmup: float = 0.3, least: float = 0.1,
 ) -> dict[str, float]:
     """Median seconds of each contestant, in blocks of `runs` that take turns `rounds` times.
 
     A block starts when the other's threads have stopped spinning, and `warmup` seconds of runs that
-    are not timed let the system spread its own threads over the processors.
+    are not timed let the system spread its own threads over the processors. Short runs go on for
+    `least` seconds: a few milliseconds of each block would measure what else goes on in them.
     """
     times: dict[str, list[float]] = {name: [] for name in contestants}
     for body in contestants.values():
@@ -83,10 +84,12 @@ def alternate(
             body()
             while time.perf_counter() < ready:
                 body()
-            for _ in range(runs):
+            end, count = time.perf_counter() + least, 0
+            while count < runs or time.perf_counter() < end:
                 start = time.perf_counter()
                 body()
                 times[name].append(time.perf_counter() - start)
+                count += 1
     return {name: statistics.median(values) for name, values in times.items()}
 
 

@@ -4,6 +4,9 @@
 #include "include/slk_move.h"
 #include "panels.h"
 
+/// Rows that are fetched before they are needed.
+#define SLK_ROWS_AHEAD 16
+
 #define SLK_TEMPLATE "gemm_bf16.inc.h"
 #define SLK_AVX512_EXTRA ",avx512bf16"
 #include "tiers.h"
@@ -15,26 +18,22 @@ size_t slk_gemm_bf16_packed_bytes(size_t k, size_t n) {
   return slk_gemm_f32_packed_bytes(slk_divide_up(k, 2), n);
 }
 
-/// Factors of a product: where they are small they count as 0 in it, so that the rounding may do so.
-static void round_factors(const float *x, uint16_t *y, size_t n) {
+// Factors of a product: where they are small they count as 0 in it, so that the rounding may do so.
+void slk_bf16_rows(const float *x, size_t rows, size_t k, size_t x_stride, uint16_t *y,
+                   size_t y_stride) {
 #if defined(__x86_64__)
   if (slk_cpu_has_bf16()) {
-    halves_from_f32_avx512(x, y, n);
+    half_rows_avx512(x, rows, k, x_stride, y, y_stride);
     return;
   }
 #endif
-  slk_bf16_from_f32(x, y, n);
-}
-
-void slk_bf16_rows(const float *x, size_t rows, size_t k, size_t x_stride, uint16_t *y,
-                   size_t y_stride) {
   for (size_t i = 0; i < rows; i++) {
-    round_factors(x + i * x_stride, y + i * y_stride, k);
+    slk_bf16_from_f32(x + i * x_stride, y + i * y_stride, k);
     memset(y + i * y_stride + k, 0, (y_stride - k) * sizeof *y);
   }
 }
 
-enum { BLOCK = 32, ROWS_AHEAD = 16, CHUNK = 64 };
+enum { BLOCK = 32, CHUNK = 64 };
 
 /// Units of two rows of K, `n` <= CHUNK of them; `high` NULL: the second row is 0.
 static void round_pairs(const float *low, const float *high, uint32_t *y, size_t n) {
@@ -57,22 +56,28 @@ static void pack_block(const float *column, size_t count, size_t behind, size_t 
   if (column_stride == 1) {
     for (size_t i = 0; i < count; i += 2) {
       const float *row = column + i * row_stride;
-      for (size_t j = 0; j < 2 && i + j + ROWS_AHEAD < count + behind; j++) {
-        slk_fetch(row + (j + ROWS_AHEAD) * row_stride, width);
+      for (size_t j = 0; j < 2 && i + j + SLK_ROWS_AHEAD < count + behind; j++) {
+        slk_fetch(row + (j + SLK_ROWS_AHEAD) * row_stride, width);
       }
       round_pairs(row, i + 1 < count ? row + row_stride : NULL, out + i / 2 * stored, width);
     }
     return;
   }
   __attribute__((aligned(64))) uint16_t halves[CHUNK * BLOCK];
-  float gathered[BLOCK];
-  for (size_t j = 0; j < width; j++) {
-    const float *source = column + j * column_stride;
-    if (row_stride == 1 && behind > 0) slk_fetch(source + BLOCK, BLOCK);
-    for (size_t i = 0; i < count && row_stride != 1; i++) gathered[i] = source[i * row_stride];
-    round_factors(row_stride == 1 ? source : gathered, halves + j * BLOCK, count);
-    if (count % 2) halves[j * BLOCK + count] = 0;
+  float gathered[CHUNK * BLOCK];
+  const float *lines = column;
+  size_t line_stride = column_stride;
+  if (row_stride != 1) {
+    lines = gathered, line_stride = BLOCK;
+    for (size_t j = 0; j < width; j++) {
+      for (size_t i = 0; i < count; i++) {
+        gathered[j * BLOCK + i] = column[j * column_stride + i * row_stride];
+      }
+    }
+  } else if (behind > 0) {
+    for (size_t j = 0; j < width; j++) slk_fetch(column + j * column_stride + BLOCK, BLOCK);
   }
+  slk_bf16_rows(lines, width, count, line_stride, halves, BLOCK);
   slk_transpose(halves, BLOCK / 2, out, stored, width, slk_divide_up(count, 2), sizeof *out);
 }
 
@@ -116,8 +121,8 @@ void slk_gemm_bf16_pack_turned(const float *a, size_t k, size_t stride, void *pa
     const size_t rows = slk_min(CHUNK, row_end - row);
     for (size_t unit = 0; unit < units; unit++) {
       const float *low = a + 2 * unit * stride + row;
-      for (size_t j = 0; j < 2 && 2 * unit + j + ROWS_AHEAD < k; j++) {
-        slk_fetch(low + (j + ROWS_AHEAD) * stride, rows);
+      for (size_t j = 0; j < 2 && 2 * unit + j + SLK_ROWS_AHEAD < k; j++) {
+        slk_fetch(low + (j + SLK_ROWS_AHEAD) * stride, rows);
       }
       round_pairs(low, 2 * unit + 1 < k ? low + stride : NULL, pairs, rows);
       for (size_t first = 0; first < rows; first += tile) {

@@ -23,7 +23,7 @@
 #include "gemm_end.inc.h"
 
 /// In one instruction, which takes subnormal numbers for 0 as the products do.
-static void SLK_NAME(halves_from_f32)(const float *x, uint16_t *y, size_t n) {
+SLK_INLINE void SLK_NAME(halves_from_f32)(const float *x, uint16_t *y, size_t n) {
   size_t i = 0;
   for (; i + SLK_WIDTH <= n; i += SLK_WIDTH) {
     const __m256bh v = _mm512_cvtneps_pbh((__m512)v_load(x + i));
@@ -32,6 +32,16 @@ static void SLK_NAME(halves_from_f32)(const float *x, uint16_t *y, size_t n) {
   if (i < n) {
     const __m256bh v = _mm512_cvtneps_pbh((__m512)v_load_n(x + i, n - i));
     memcpy(y + i, &v, (n - i) * sizeof *y);
+  }
+}
+
+/// Rounded rows, filled up with 0. Rows that do not lie side by side are fetched ahead.
+static void SLK_NAME(half_rows)(const float *x, size_t rows, size_t k, size_t x_stride, uint16_t *y,
+                                size_t y_stride) {
+  for (size_t i = 0; i < rows; i++, x += x_stride, y += y_stride) {
+    if (x_stride > k && i + SLK_ROWS_AHEAD < rows) slk_fetch(x + SLK_ROWS_AHEAD * x_stride, k);
+    SLK_NAME(halves_from_f32)(x, y, k);
+    for (size_t j = k; j < y_stride; j++) y[j] = 0;
   }
 }
 

@@ -42,6 +42,7 @@ struct BackwardWalk<T: BackwardElement> {
       && layer.activations[direction].map(\.function) == [.sigmoid, .tanh, .tanh]
     for index in (0..<layer.steps).reversed() {
       let step = layer.isReversed[direction] ? layer.steps - 1 - index : index
+      var isReached = false
       for item in items {
         let row = layer.xRow(step: step, item: item)
         guard step < lengths[item] else {
@@ -56,6 +57,7 @@ struct BackwardWalk<T: BackwardElement> {
           (cell + item * size).update(repeating: 0, count: size)
           continue
         }
+        isReached = true
         if let arriving {
           let offset = layer.outputOffset(step: step, direction: direction, item: item)
           for j in 0..<size { dh[j] += arriving[offset + j] }
@@ -85,7 +87,8 @@ struct BackwardWalk<T: BackwardElement> {
         }
       }
       let feedsReset = layer.cell == .gru && !resetsAfter
-      if index > 0 || wantsInitial || feedsReset { multiply(step, items, limits) }
+      // Where no item takes the step, or what flows back ends before it, there is nothing to multiply.
+      if isReached, index > 0 || wantsInitial || feedsReset { multiply(step, items, limits) }
     }
   }
 
