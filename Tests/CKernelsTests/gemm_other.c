@@ -114,11 +114,43 @@ static void infinite_bf16(size_t k, size_t n) {
   free(a), free(b), free(c), free(row), free(tiles), free(packed);
 }
 
+/// Rounded rows that lie apart are what each number becomes by itself, with zeros behind.
+static void rounded_rows(size_t rows, size_t k, size_t gap, size_t room) {
+  const size_t stride = k + gap, count = rows ? (rows - 1) * stride + k : 0;
+  float *x = block(count * 4);
+  uint16_t *y = block(rows * (k + room) * 2), *expected = block(k * 2);
+  fill(x, count, 7);
+  slk_bf16_rows(x, rows, k, stride, y, k + room);
+  for (size_t i = 0; i < rows; i++) {
+    const uint16_t *row = y + i * (k + room);
+    slk_bf16_from_f32(x + i * stride, expected, k);
+    CHECK(!memcmp(row, expected, k * 2), "row %zu of %zux%zu, %zu apart", i, rows, k, stride);
+    for (size_t j = 0; j < room; j++) CHECK(row[k + j] == 0, "%zu behind row %zu of %zu", j, i, k);
+  }
+  free(x), free(y), free(expected);
+}
+
+/// A B whose elements lie apart both ways is packed as one that lies by rows.
+static void scattered_bf16(size_t k, size_t n) {
+  const size_t row = 3, column = 3 * k + 2, bytes = slk_gemm_bf16_packed_bytes(k, n);
+  float *b = block(k * n * 4), *scattered = block((n * column + k * row) * 4);
+  fill(b, k * n, 8);
+  for (size_t i = 0; i < k * n; i++) scattered[i / n * row + i % n * column] = b[i];
+  void *expected = block(bytes), *found = block(bytes);
+  const size_t panels = slk_gemm_bf16_panel_count(n);
+  slk_gemm_bf16_pack(b, k, n, n, 1, expected, 0, panels);
+  slk_gemm_bf16_pack(scattered, k, n, row, column, found, 0, panels);
+  CHECK(!memcmp(expected, found, bytes), "bf16 pack of a scattered %zux%zu", k, n);
+  free(b), free(scattered), free(expected), free(found);
+}
+
 void test_gemm_bf16(void) {
   test_bf16_conversion();
+  for (size_t k = 0; k <= 70; k++) rounded_rows(40, k, k % 3 * 5, k % 4), rounded_rows(1, k, 0, 1);
   if (!slk_cpu_has_bf16()) return;
   turned_bf16(1, 1, 1), turned_bf16(70, 33, 53), turned_bf16(130, 64, 96), turned_bf16(9, 7, 200);
   infinite_bf16(1, 5), infinite_bf16(33, 70), infinite_bf16(4, 50);
+  scattered_bf16(1, 1), scattered_bf16(33, 53), scattered_bf16(64, 96), scattered_bf16(7, 100);
   uint32_t state = 6;
   for (size_t trial = 0; trial < 600; trial++) {
     const size_t m = 1 + random_bits(&state) % 20, k = trial % 66, n = random_bits(&state) % 100;
