@@ -34,8 +34,8 @@ static inline void slk_fetch(const float *from, size_t count) {
   for (size_t i = 0; i < count; i += 16) __builtin_prefetch(from + i, 0, 2);
 }
 
-/// Fetches where a tile of `rows` rows, `stride` bytes apart, is to be written (or what it adds): its
-/// stores come all at once, and would wait for memory together.
+/// Fetches where a tile of `rows` rows, `stride` bytes apart, is to be written: its stores come all
+/// at once, and would wait for memory together.
 static inline void slk_fetch_tile(const void *tile, size_t rows, size_t stride, size_t row_bytes) {
   for (const char *row = tile; rows > 0; rows--, row += stride) {
     for (size_t i = 0; i < row_bytes; i += 64) __builtin_prefetch(row + i, 1, 3);

@@ -100,9 +100,9 @@ static void infinite_bf16(size_t k, size_t n) {
   float *a = block(k * 4), *b = block(k * n * 4), *c = block(n * 4);
   uint16_t *row = block(lda * 2);
   void *tiles = block(tile * lda * 2), *packed = block(slk_gemm_bf16_packed_bytes(k, n));
+  for (size_t i = 0; i < k; i++) a[i] = i + 1 < k ? 1 : INFINITY;
+  for (size_t i = 0; i < k * n; i++) b[i] = INFINITY;
   for (size_t transposed = 0; transposed < 2; transposed++) {
-    for (size_t i = 0; i < k; i++) a[i] = i + 1 < k ? 1 : INFINITY;
-    for (size_t i = 0; i < k * n; i++) b[i] = INFINITY;
     slk_gemm_bf16_pack(b, k, n, transposed ? 1 : n, transposed ? k : 1, packed, 0, panels);
     slk_bf16_rows(a, 1, k, k, row, lda);
     slk_gemm_bf16(k, n, row, lda, packed, c, n, &none, 0, 1, 0, panels);

@@ -156,6 +156,24 @@ struct SimpleFusionTests {
     #expect(operators.contains("Relu") != form.isFused)
   }
 
+  @Test func sumsOfGeneralProductsKeepTheirBiases() throws {
+    let g = GraphBuilder("sum")
+    var numbers = SeededNumbers(7)
+    let x = g.floats("x", 6, 12)
+    let products = try ["a", "b"].map { name in
+      g.add(
+        "Gemm",
+        [
+          x, g.constant(name + ".w", try numbers.floats(12, 20)),
+          g.constant(name + ".b", try numbers.floats(20)),
+        ])
+    }
+    g.output(g.add("Sum", products + [g.floats("y", 6, 20)]), "z")
+    let operators = try expectSameAtAllLevels(
+      g.graph, ["x": numbers.floats(6, 12), "y": numbers.floats(6, 20)])
+    #expect(operators.contains("FusedMatMul") && !operators.contains("Sum"))
+  }
+
   @Test func keepsTheFormOfGelu() throws {
     let g = GraphBuilder("product")
     var numbers = SeededNumbers(4)

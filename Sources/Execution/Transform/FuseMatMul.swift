@@ -6,16 +6,15 @@ extension Transform {
   /// one pass over the result instead of three.
   static func fuseMatMul(_ graph: Graph) -> Graph {
     rewrite(graph) { index, place in
-      guard let product = MatrixFactor(graph.nodes[place], index) else { return nil }
+      guard var product = MatrixFactor(graph.nodes[place], index) else { return nil }
       var last = (index: place, node: graph.nodes[place])
       var removed = [place]
-      var bias = product.bias
-      if bias.isEmpty, let add = index.onlyReader(of: last.node.outputs[0]),
+      if product.bias.isEmpty, let add = index.onlyReader(of: last.node.outputs[0]),
         add.node.opType == "Add", add.node.domain.isEmpty,
         let operand = add.node.inputs.first(where: { $0 != last.node.outputs[0] }),
         index.floatDims(operand) == [product.columns]
       {
-        bias = operand
+        product.bias = operand
         last = add
         removed.append(add.index)
       }
@@ -28,7 +27,7 @@ extension Transform {
         removed.append(next.index)
       }
       guard removed.count > 1 else { return nil }
-      let node = product.fused(bias: bias, activation: activation, outputs: last.node.outputs)
+      let node = product.fused(activation: activation, outputs: last.node.outputs)
       return Replacement(at: last.index, removed: removed, nodes: [node])
     }
   }
@@ -39,42 +38,38 @@ extension Transform {
     private let node: Node
     private let isTransposed: Bool
     let columns: Int
-    let bias: String
+    /// Added to each row; empty where none is.
+    var bias = ""
     var outputs: [String] { node.outputs }
 
     init?(_ node: Node, _ index: GraphIndex) {
       guard node.inputs.count >= 2, let dims = index.floatDims(node.inputs[1]), dims.count == 2
       else { return nil }
       func isSet(_ name: String) -> Bool { node.attributes[name]?.isTrue ?? false }
-      let added = node.inputs.count > 2 ? node.inputs[2] : ""
       switch (node.domain, node.opType) {
       case ("", "MatMul"): isTransposed = false
       case ("", "Gemm"):
-        guard !isSet("transA") else { return nil }
+        guard !isSet("transA"), let added = index.rowBias(ofGeneral: node) else { return nil }
         isTransposed = isSet("transB")
+        bias = added
       case ("com.microsoft", "FusedMatMul"):
         guard !isSet("transA"), !isSet("transBatchA"), !isSet("transBatchB") else { return nil }
         isTransposed = isSet("transB")
       default: return nil
       }
       columns = isTransposed ? dims[0] : dims[1]
-      if !added.isEmpty {
-        if case .float(let beta)? = node.attributes["beta"], beta != 1 { return nil }
-        guard index.floatDims(added) == [columns] else { return nil }
-      }
       self.node = node
-      bias = added
     }
 
     func fused(
-      bias: String? = nil, activation: String = "none", residual: String = "", outputs: [String]
+      activation: String = "none", residual: String = "", outputs: [String]
     ) -> Node {
       var attributes: [String: Attribute] = ["activation": .string(activation)]
       if isTransposed { attributes["transB"] = .int(1) }
       if let alpha = node.attributes["alpha"] { attributes["alpha"] = alpha }
       return Node(
         "FusedMatMul",
-        inputs: node.inputs.prefix(2) + [bias ?? self.bias] + (residual.isEmpty ? [] : [residual]),
+        inputs: node.inputs.prefix(2) + [bias] + (residual.isEmpty ? [] : [residual]),
         outputs: outputs,
         attributes: attributes, name: node.name, domain: "ai.stacklens")
     }

@@ -90,6 +90,16 @@ struct GraphIndex {
     }
   }
 
+  /// What a Gemm of float32 adds to each row as it is, empty where it adds nothing; nil where it adds
+  /// something else.
+  func rowBias(ofGeneral product: Node) -> String? {
+    guard let dims = floatDims(product.inputs[1]), dims.count == 2 else { return nil }
+    if case .float(let beta)? = product.attributes["beta"], beta != 1 { return nil }
+    guard product.inputs.count > 2, !product.inputs[2].isEmpty else { return "" }
+    let columns = product.attributes["transB"]?.isTrue ?? false ? dims[0] : dims[1]
+    return floatDims(product.inputs[2]) == [columns] ? product.inputs[2] : nil
+  }
+
   /// How many axes a value has, where the graph shows it.
   func rank(of name: String, depth: Int = 4) -> Int? {
     if let constant = constants[name] { return constant.rank }

@@ -28,11 +28,7 @@ extension Transform {
     case ("", "MatMul"):
       guard index.floatDims(node.inputs[1])?.count == 2 else { return nil }
     case ("", "Gemm"):
-      guard let dims = index.floatDims(inputs[1]), dims.count == 2 else { return nil }
-      if case .float(let beta)? = node.attributes["beta"], beta != 1 { return nil }
-      let bias = inputs.count > 2 ? inputs[2] : ""
-      guard bias.isEmpty || index.floatDims(bias) == [isSet("transB") ? dims[0] : dims[1]]
-      else { return nil }
+      guard index.rowBias(ofGeneral: node) != nil else { return nil }
     default: return nil
     }
     var attributes = node.attributes.filter { kept.contains($0.key) }

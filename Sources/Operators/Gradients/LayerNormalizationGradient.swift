@@ -92,9 +92,7 @@ extension OperatorDefinition {
       }
       for (index, output) in run.outputs.dropFirst().enumerated() {
         output.floats.update(repeating: 0, count: width)
-        for block in 0..<blocks {
-          slk_axpy(1, sums + (2 * block + index) * width, output.floats, width)
-        }
+        slk_sum_rows(sums + index * width, 2 * width, blocks, 0, width, output.floats)
       }
     }
   }

@@ -1,5 +1,4 @@
 import Base
-import CKernels
 import Tensors
 
 /// How to visit a dense array once to reduce some of its axes. Neighbouring axes of one kind are
@@ -162,18 +161,20 @@ struct ReductionPlan: Sendable {
     _ room: UnsafeMutablePointer<Float>, _ totals: UnsafeMutablePointer<Double>
   ) {
     totals.update(repeating: vector.identity, count: width)
+    let inner = reduced.last ?? Axis(extent: 1, stride: 0)
     var first = 0
     while first < reducedCount {
       let last = vector.isExtreme ? reducedCount : min(reducedCount, first + Self.rowStretch)
       partial.update(repeating: Float(vector.identity), count: width)
-      if vector.isSum, reduced.count == 1 {
-        let stride = reduced[0].stride
-        slk_sum_rows(
-          x + first * stride, stride, last - first, reducedCount - last, width, partial)
-      } else {
-        for index in first..<last {
-          vector.accumulate(x + Self.offset(reduced, index), partial, width, room: room)
-        }
+      var index = first
+      while index < last {
+        // Rows along the innermost reduced axis lie evenly.
+        let behind = inner.extent - index % inner.extent
+        let count = min(last - index, behind)
+        vector.accumulate(
+          x + Self.offset(reduced, index), count, stride: inner.stride, more: behind - count,
+          partial, width, room: room)
+        index += count
       }
       for j in 0..<width { totals[j] = vector.combine(totals[j], Double(partial[j])) }
       first = last

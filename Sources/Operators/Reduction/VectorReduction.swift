@@ -20,9 +20,6 @@ struct VectorReduction: Sendable {
 
   var isExtreme: Bool { reduction == .max || reduction == .min }
 
-  /// Whether elements are added as they are.
-  var isSum: Bool { reduction == .sum || reduction == .mean }
-
   private var isSquare: Bool { reduction == .sumOfSquares || reduction == .l2 }
 
   func finish(_ total: Double) -> Float {
@@ -58,22 +55,25 @@ struct VectorReduction: Sendable {
     }
   }
 
-  /// Takes a row into the totals of its columns; `room` holds as many elements.
+  /// Takes rows that lie `stride` apart into the totals of their columns.
+  /// - Parameters:
+  ///   - more: rows behind them that come next.
+  ///   - room: as many elements as a row.
   func accumulate(
-    _ row: UnsafePointer<Float>, _ totals: UnsafeMutablePointer<Float>, _ width: Int,
-    room: UnsafeMutablePointer<Float>
+    _ rows: UnsafePointer<Float>, _ count: Int, stride: Int, more: Int,
+    _ totals: UnsafeMutablePointer<Float>, _ width: Int, room: UnsafeMutablePointer<Float>
   ) {
-    switch reduction {
-    case .max:
-      slk_binary_f32(Int32(SLK_BINARY_MAX.rawValue), totals, 1, row, 1, totals, width)
-    case .min:
-      slk_binary_f32(Int32(SLK_BINARY_MIN.rawValue), totals, 1, row, 1, totals, width)
-    default:
-      if isSquare {
+    guard isExtreme || isSquare else {
+      return slk_sum_rows(rows, stride, count, more, width, totals)
+    }
+    let extreme = reduction == .max ? SLK_BINARY_MAX : SLK_BINARY_MIN
+    for index in 0..<count {
+      let row = rows + index * stride
+      if isExtreme {
+        slk_binary_f32(Int32(extreme.rawValue), totals, 1, row, 1, totals, width)
+      } else {
         slk_unary_f32(Int32(SLK_UNARY_SQUARE.rawValue), row, room, width, 0, 0)
         slk_axpy(1, room, totals, width)
-      } else {
-        slk_axpy(1, row, totals, width)
       }
     }
   }
