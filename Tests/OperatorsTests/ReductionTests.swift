@@ -34,6 +34,29 @@ struct ReductionTests {
     }
   }
 
+  /// Rows of one line end before those that are summed in one go do, and the next line lies elsewhere.
+  @Test(arguments: ["ReduceSum", "ReduceSumSquare", "ReduceMax", "ReduceMin"])
+  func columnsReduceOverAxesThatLieApart(name: String) throws {
+    let shape = try Shape([5, 3, 40, 70])
+    // Sums of small numbers are exact, extremes of many different ones lie in one place.
+    let (factor, most) = ["ReduceMax", "ReduceMin"].contains(name) ? (7919, 100_003) : (37, 101)
+    let values = (0..<shape.count).map { (i: Int) -> Float in Float(i * factor % most - most / 2) }
+    var expected = [Float](repeating: .nan, count: 3 * 70)
+    for (position, value) in values.enumerated() {
+      let output = position / (40 * 70) % 3 * 70 + position % 70
+      let (past, isFirst) = (expected[output], expected[output].isNaN)
+      switch name {
+      case "ReduceMax": expected[output] = isFirst ? value : max(past, value)
+      case "ReduceMin": expected[output] = isFirst ? value : min(past, value)
+      case "ReduceSumSquare": expected[output] = (isFirst ? 0 : past) + value * value
+      default: expected[output] = (isFirst ? 0 : past) + value
+      }
+    }
+    let result = try evaluate(
+      name, [Tensor(values, shape: shape), ints(0, 2)], ["keepdims": .int(0)])
+    #expect(try result[0].tensor().elements(as: Float.self) == expected)
+  }
+
   @Test func largeMeansStayAccurate() throws {
     let count = 1 << 20
     let input = try Tensor(
