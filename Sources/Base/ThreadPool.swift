@@ -52,19 +52,28 @@ public final class ThreadPool: @unchecked Sendable {  // the C pool is thread-sa
   /// Waits, in a body that runs together with others, until all of them do.
   fileprivate func meet() { slp_pool_meet(pool) }
 
-  /// The closure as the C pool takes it.
+  /// The closure as the C pool takes it. It lies in an object that calls borrow: to count the threads
+  /// that hold it would cost them more than many a part does.
   private func withTask<Result>(
     _ body: (Int) -> Void, _ run: (slp_task, UnsafeMutableRawPointer) -> Result
   ) -> Result {
     withoutActuallyEscaping(body) { escaping in
-      var task = escaping
-      return withUnsafeMutablePointer(to: &task) { pointer in
+      let task = Task(escaping)
+      return withExtendedLifetime(task) {
         run(
           { context, index in
-            context?.assumingMemoryBound(to: ((Int) -> Void).self).pointee(index)
-          }, pointer)
+            Unmanaged<Task>.fromOpaque(context.unsafelyUnwrapped)._withUnsafeGuaranteedRef {
+              $0.body(index)
+            }
+          }, Unmanaged.passUnretained(task).toOpaque())
       }
     }
+  }
+
+  private final class Task {
+    let body: (Int) -> Void
+
+    init(_ body: @escaping (Int) -> Void) { self.body = body }
   }
 }
 
