@@ -56,7 +56,7 @@ struct Planner {
   }
 
   /// Values small enough to compute while planning: shapes, axes, indices.
-  private static let foldableCount = 4096
+  private static let foldableCount = 1 << 14
 
   private mutating func outcome(of step: Program.Step) throws(StackLensError) -> Outcome {
     let inputs = step.inputs.map { $0 < 0 ? nil : types[$0] }

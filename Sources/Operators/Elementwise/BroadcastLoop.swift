@@ -71,5 +71,5 @@ struct BroadcastLoop: Sendable {
 
 /// Elements that one thread should at least have before another is worth waking, for cheap
 /// arithmetic and for functions such as exp.
-let cheapGrain = 1 << 15
+let cheapGrain = 1 << 13
 let costlyGrain = 1 << 11

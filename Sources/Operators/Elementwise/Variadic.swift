@@ -78,38 +78,41 @@ extension OperatorDefinition {
   ) throws(StackLensError) -> PreparedKernel {
     let output = preparation.outputs[0]
     let type = output.elementType
-    let first = BroadcastLoop([try preparation.input(0).shape], to: output.shape)
-    var others: [BroadcastLoop] = []
+    let first = try preparation.input(0).shape
+    guard preparation.inputs.count > 1 else { return copied(type, first) }
+    var pairs: [BroadcastLoop] = []
     for index in preparation.inputs.indices.dropFirst() {
-      others.append(
-        BroadcastLoop([output.shape, try preparation.input(index).shape], to: output.shape))
+      let left = index == 1 ? first : output.shape
+      pairs.append(
+        BroadcastLoop([left, try preparation.input(index).shape], to: output.shape))
     }
-    let loops = others
+    let loops = pairs
     let divisor = Double(preparation.inputs.count)
     return PreparedKernel { (run) throws(StackLensError) in
       let y = run.outputs[0].base
       let size = type.byteSize
-      let source = try run.input(0).base
-      first.run(run.parallel, grain: cheapGrain) { (starts, output, count) in
-        let from = source + starts[0] * size
-        if first.rowStrides[0] == 1 {
-          (y + output * size).copyMemory(from: from, byteCount: count * size)
-        } else {
-          for i in 0..<count {
-            (y + (output + i) * size).copyMemory(from: from, byteCount: size)
-          }
-        }
-      }
       for (index, loop) in loops.enumerated() {
-        let b = try run.input(index + 1).base
+        let (a, b) = (index == 0 ? try run.input(0).base : y, try run.input(index + 1).base)
         loop.run(run.parallel, grain: cheapGrain) { (starts, output, count) in
           body(
             BinaryRow(
-              a: y + output * size, aStep: loop.rowStrides[0], b: b + starts[1] * size,
+              a: a + starts[0] * size, aStep: loop.rowStrides[0], b: b + starts[1] * size,
               bStep: loop.rowStrides[1], y: y + output * size, count: count))
         }
       }
       if isMean { scaleReals(type, y, run.outputs[0].count, 1 / divisor) }
+    }
+  }
+
+  /// The only input as it is.
+  private static func copied(_ type: ElementType, _ shape: Shape) -> PreparedKernel {
+    let size = type.byteSize
+    return PreparedKernel { (run) throws(StackLensError) in
+      let (x, y) = (try run.input(0).base, run.outputs[0].base)
+      run.parallel.ranges(shape.count, grain: cheapGrain) { range in
+        (y + range.lowerBound * size).copyMemory(
+          from: x + range.lowerBound * size, byteCount: range.count * size)
+      }
     }
   }
 
