@@ -30,7 +30,9 @@ public final class Trainer: @unchecked Sendable {  // every entry goes through `
   private(set) var states: [FlatBuffer] = []
   private(set) var average: FlatBuffer?
   var schedule: Schedule
-  private var groups: [Int]
+  private var groups: Optimizer.GroupedParameters
+  /// All parameters in the order in which an optimiser walks over them.
+  private var chunks: FlatChunks
   /// The weights of the best epoch so far.
   var best: Weights.Snapshot?
   private var programs: [ProgramKey: StepProgram] = [:]
@@ -65,7 +67,8 @@ public final class Trainer: @unchecked Sendable {  // every entry goes through `
     weights = try Weights(
       parameters, statistics: model.graph.initializers.filter { names.contains($0.name) })
     gradients = try FlatBuffer(count: 0)
-    groups = []
+    groups = options.optimizer.grouped([])
+    chunks = FlatChunks([], throughGaps: true)
     try adoptWeights()
     try makeRoom()
   }
@@ -93,7 +96,8 @@ public final class Trainer: @unchecked Sendable {  // every entry goes through `
     let space = weights.space
     gradients = try FlatBuffer(space)
     destinations = [nil] + space.spans.map(gradients.tensor) + weights.statistics.map { _ in nil }
-    groups = options.optimizer.groups(of: space.spans)
+    groups = options.optimizer.grouped(space.spans)
+    chunks = FlatChunks(space.spans, throughGaps: true)
     states = try options.optimizer.makeStates(space)
     if options.accumulation > 1 { accumulated = try FlatBuffer(space) }
     if options.average != nil {
@@ -221,7 +225,7 @@ public final class Trainer: @unchecked Sendable {  // every entry goes through `
     } catch { throw error.within("training step \(progress.step + 1)") }
     let loss = Double(try outputs[0].tensor().elements(as: Float.self).first ?? .nan)
     let norm =
-      loss.isFinite ? GlobalNorm.of(gradients, weights.space.spans, parallel: parallel) : .nan
+      loss.isFinite ? GlobalNorm.of(gradients, chunks, parallel: parallel) : .nan
     guard norm.isFinite else {
       try requireFinite(batch)
       return .diverged(divergence(loss: loss))
@@ -237,7 +241,7 @@ public final class Trainer: @unchecked Sendable {  // every entry goes through `
       accumulated.add(gradients, parallel: parallel)
       progress.pending += 1
       if progress.pending == options.accumulation {
-        let total = GlobalNorm.of(accumulated, weights.space.spans, parallel: parallel)
+        let total = GlobalNorm.of(accumulated, chunks, parallel: parallel)
         update(from: accumulated, norm: total / Double(options.accumulation), rate: rate)
         accumulated.clear()
         progress.pending = 0
@@ -262,8 +266,8 @@ public final class Trainer: @unchecked Sendable {  // every entry goes through `
     if let limit = options.clipNorm { scale *= GlobalNorm.scale(norm: norm, limit: limit) }
     progress.step += 1
     options.optimizer.update(
-      weights.values, gradients: gradients, states: states, spans: weights.space.spans,
-      groups: groups, rate: rate, gradientScale: scale,
+      weights.values, gradients: gradients, states: states, parameters: groups, rate: rate,
+      gradientScale: scale,
       gradientLimit: options.clipValue.map { Float($0) } ?? .infinity, step: progress.step,
       parallel: parallel)
     if let average {

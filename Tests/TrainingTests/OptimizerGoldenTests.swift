@@ -20,7 +20,7 @@ struct OptimizerGoldenTests {
     let model = try Parameters()
     let optimizer = try Optimizer(named: test.text("name"), options: test.options)
     let states = try optimizer.makeStates(model.space)
-    let groups = optimizer.groups(of: model.space.spans)
+    let parameters = optimizer.grouped(model.space.spans)
     for step in 0..<Self.steps {
       let gradients = try model.buffer("optimizer/gradient\(step)")
       var scale = test.json["scale"]?.numberValue.map { Float($0) } ?? 1
@@ -28,8 +28,8 @@ struct OptimizerGoldenTests {
         scale = GlobalNorm.scale(norm: GlobalNorm.of(gradients, parallel: .serial), limit: limit)
       }
       optimizer.update(
-        model.weights, gradients: gradients, states: states, spans: model.space.spans,
-        groups: groups, rate: optimizer.learningRate, gradientScale: scale,
+        model.weights, gradients: gradients, states: states, parameters: parameters,
+        rate: optimizer.learningRate, gradientScale: scale,
         gradientLimit: test.json["limit"]?.numberValue.map { Float($0) } ?? .infinity,
         step: step + 1, parallel: .serial)
       guard step == 0 || step == Self.steps - 1 else { continue }
@@ -54,7 +54,7 @@ struct OptimizerGoldenTests {
     let model = try Parameters()
     let optimizer = try Optimizer(named: "sgd", options: json(#"{"l1": 0.03, "l2": 0.4}"#))
     let found = optimizer.penalty(
-      model.weights, spans: model.space.spans, groups: [0, 0, 0, 0], parallel: .serial)
+      model.weights, parameters: optimizer.grouped(model.space.spans), parallel: .serial)
     let expected = try #require(try TrainingGolden.tensor("optimizer/penalty").numbers?.first)
     #expect(abs(found / expected - 1) < 1e-6)
   }

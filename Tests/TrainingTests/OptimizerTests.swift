@@ -33,8 +33,8 @@ struct OptimizerTests {
 
     func step(_ number: Int, threads: Int = 1, scale: Float = 1) {
       optimizer.update(
-        weights, gradients: gradients, states: states, spans: space.spans,
-        groups: optimizer.groups(of: space.spans), rate: optimizer.learningRate,
+        weights, gradients: gradients, states: states,
+        parameters: optimizer.grouped(space.spans), rate: optimizer.learningRate,
         gradientScale: scale, step: number,
         parallel: threads == 1 ? .serial : Parallel(ThreadPool.withThreads(threads)))
     }
@@ -89,7 +89,8 @@ struct OptimizerTests {
         """#))
     let space = try ParameterSpace(
       ["encoder.weight", "encoder.bias", "head.weight", "norm.weight"].map { ($0, try Shape([2])) })
-    #expect(optimizer.groups(of: space.spans) == [2, 1, 0, 1])
+    let members = optimizer.grouped(space.spans).members.map { $0.spans.map(\.name) }
+    #expect(members == [["head.weight"], ["encoder.bias", "norm.weight"], ["encoder.weight"]])
   }
 
   @Test func statesAreTheUnionOfTheGroups() throws {

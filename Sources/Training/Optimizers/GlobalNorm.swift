@@ -9,11 +9,9 @@ public enum GlobalNorm {
     squares(buffer, FlatChunks(0..<buffer.count), parallel).squareRoot()
   }
 
-  /// The same of all parameters of a buffer, in the order in which an optimiser walks over them.
-  static func of(
-    _ buffer: FlatBuffer, _ spans: [ParameterSpan], parallel: Parallel
-  ) -> Double {
-    squares(buffer, FlatChunks(spans, throughGaps: true), parallel).squareRoot()
+  /// The same of parts of a buffer.
+  static func of(_ buffer: FlatBuffer, _ chunks: FlatChunks, parallel: Parallel) -> Double {
+    squares(buffer, chunks, parallel).squareRoot()
   }
 
   /// The same for one parameter.

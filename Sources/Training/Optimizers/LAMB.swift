@@ -14,10 +14,10 @@ struct LAMB: OptimizerMethod {
     moments = try AdamMoments(&options, epsilon: 1e-6)
   }
 
-  func update(_ spans: [ParameterSpan], _ step: OptimizerStep) {
+  func update(_ parameters: GroupMembers, _ step: OptimizerStep) {
     let kernel = moments.kernel(rate: 1, number: step.number)
     let decay = Float(step.decay)
-    for span in spans where span.count > 0 {
+    for span in parameters.spans where span.count > 0 {
       let chunks = FlatChunks(span.range)
       let ratio = ratio(chunks, step, kernel, decay: decay)
       move(chunks, step, kernel, decay: decay, rate: Float(step.rate * ratio))

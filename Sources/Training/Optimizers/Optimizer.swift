@@ -84,22 +84,33 @@ public struct Optimizer: Sendable {
     return objects
   }
 
-  /// The group of each parameter, as `update` takes it.
-  public func groups(of spans: [ParameterSpan]) -> [Int] {
-    spans.map { span in
-      groups.firstIndex { $0.patterns.match(span.name) } ?? 0
+  /// Parameters by the group that they belong to.
+  public struct GroupedParameters: Sendable {
+    let members: [GroupMembers]
+  }
+
+  /// The parameters of each group, as `update` takes them.
+  public func grouped(_ spans: [ParameterSpan]) -> GroupedParameters {
+    let places = spans.map { span in groups.firstIndex { $0.patterns.match(span.name) } ?? 0 }
+    let members = groups.enumerated().map { (index, group) in
+      let own = zip(spans, places).filter { $1 == index }.map(\.0)
+      return GroupMembers(
+        spans: own, chunks: FlatChunks(own, throughGaps: group.method.keepsZeros))
     }
+    return GroupedParameters(members: members)
   }
 
   /// The states before the first step.
   public func makeStates(_ space: ParameterSpace) throws(StackLensError) -> [FlatBuffer] {
     var states: [FlatBuffer] = []
-    let assigned = groups(of: space.spans)
+    let members = grouped(space.spans).members
     for (index, place) in places.enumerated() where place != nil {
       let state = try FlatBuffer(space)
-      for (span, group) in zip(space.spans, assigned) {
-        let start = groups[group].method.start(ofState: index)
-        (state.values + span.offset).update(repeating: start, count: span.count)
+      for (group, own) in zip(groups, members) {
+        let start = group.method.start(ofState: index)
+        for span in own.spans {
+          (state.values + span.offset).update(repeating: start, count: span.count)
+        }
       }
       states.append(state)
     }
@@ -108,25 +119,23 @@ public struct Optimizer: Sendable {
 
   /// Takes one step, a single parallel walk over the buffers. The same for any number of threads.
   /// - Parameters:
-  ///   - groups: the group of each span (`groups(of:)`).
+  ///   - parameters: what `grouped` made of the parameters at `weights`.
   ///   - rate: what `learningRate` has become by the schedule; groups with a rate of their own scale
   ///     with it.
   ///   - gradientScale: a factor of all gradients (`GlobalNorm.scale`, shares of accumulated batches).
   ///   - gradientLimit: what each gradient is clipped to after that.
   ///   - step: the number of the step, from 1 on.
   public func update(
-    _ parameters: FlatBuffer, gradients: FlatBuffer, states: [FlatBuffer], spans: [ParameterSpan],
-    groups assigned: [Int], rate: Double, gradientScale: Float = 1,
+    _ weights: FlatBuffer, gradients: FlatBuffer, states: [FlatBuffer],
+    parameters: GroupedParameters, rate: Double, gradientScale: Float = 1,
     gradientLimit: Float = .infinity, step: Int, parallel: Parallel
   ) {
-    precondition(states.count == stateCount && assigned.count == spans.count)
-    precondition((states + [gradients]).allSatisfy { $0.count == parameters.count })
-    for (index, group) in groups.enumerated() {
-      let members = zip(spans, assigned).filter { $1 == index }.map(\.0)
-      if members.isEmpty { continue }
+    precondition(states.count == stateCount && parameters.members.count == groups.count)
+    precondition((states + [gradients]).allSatisfy { $0.count == weights.count })
+    for (group, members) in zip(groups, parameters.members) where !members.spans.isEmpty {
       let used = group.method.usedStates
       let memory = OptimizerMemory(
-        weights: parameters.values, gradients: UnsafePointer(gradients.values),
+        weights: weights.values, gradients: UnsafePointer(gradients.values),
         states: places.enumerated().map { state, place in
           used[state] ? place.map { states[$0].values } : nil
         })
@@ -138,21 +147,21 @@ public struct Optimizer: Sendable {
           terms: group.terms(rate: own, scale: gradientScale, limit: gradientLimit),
           rate: own, decay: group.decoupledDecay, number: step, parallel: parallel))
       if let limit = group.maximumNorm {
-        MaxNorm.project(parameters, members, limit: limit, parallel)
+        MaxNorm.project(weights, members.spans, limit: limit, parallel)
       }
     }
   }
 
   /// The value of the penalties l1 Σ|w| + l2/2 Σ w² that the gradients of `update` include.
   public func penalty(
-    _ parameters: FlatBuffer, spans: [ParameterSpan], groups assigned: [Int], parallel: Parallel
+    _ weights: FlatBuffer, parameters: GroupedParameters, parallel: Parallel
   ) -> Double {
     var total = 0.0
-    for (span, group) in zip(spans, assigned) {
-      let (l1, l2) = (groups[group].l1, groups[group].l2)
-      if l1 == 0, l2 == 0 { continue }
-      let sums = GlobalNorm.sums(parameters, span.range, parallel)
-      total += l1 * sums.absolute + l2 / 2 * sums.squares
+    for (group, members) in zip(groups, parameters.members) where group.l1 != 0 || group.l2 != 0 {
+      for span in members.spans {
+        let sums = GlobalNorm.sums(weights, span.range, parallel)
+        total += group.l1 * sums.absolute + group.l2 / 2 * sums.squares
+      }
     }
     return total
   }

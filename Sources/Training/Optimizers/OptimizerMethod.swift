@@ -45,8 +45,16 @@ protocol OptimizerMethod: Sendable {
   var usedStates: [Bool] { get }
   /// What a state is before the first step.
   func start(ofState index: Int) -> Float
-  /// Takes a step for the parameters at `spans`.
-  func update(_ spans: [ParameterSpan], _ step: OptimizerStep)
+  /// Whether what it does to zeros leaves zeros, so that a walk may go through the gaps.
+  var keepsZeros: Bool { get }
+  /// Takes a step for parameters.
+  func update(_ parameters: GroupMembers, _ step: OptimizerStep)
+}
+
+/// The parameters of a group, and the parts in which a walk goes over them.
+struct GroupMembers: Sendable {
+  let spans: [ParameterSpan]
+  let chunks: FlatChunks
 }
 
 extension OptimizerMethod {
@@ -55,6 +63,7 @@ extension OptimizerMethod {
   static var isDecoupled: Bool { false }
   var usedStates: [Bool] { Self.stateNames.map { _ in true } }
   func start(ofState index: Int) -> Float { 0 }
+  var keepsZeros: Bool { true }
 }
 
 /// A method that does the same to every element, wherever it lies.
@@ -62,25 +71,20 @@ protocol ElementwiseMethod: OptimizerMethod {
   typealias Walk = (_ start: Int, _ count: Int) -> Void
   /// The step as a function of where elements begin and how many there are.
   func walk(_ step: OptimizerStep) -> Walk
-  /// Whether what it does to zeros leaves zeros, so that a walk may go through the gaps.
-  var keepsZeros: Bool { get }
 }
 
 extension ElementwiseMethod {
-  var keepsZeros: Bool { true }
-
-  func update(_ spans: [ParameterSpan], _ step: OptimizerStep) {
+  func update(_ parameters: GroupMembers, _ step: OptimizerStep) {
     let walk = walk(step)
-    let chunks = FlatChunks(spans, throughGaps: keepsZeros)
-    step.parallel.forEach(chunks.count) { index in
-      let range = chunks[index]
+    step.parallel.forEach(parameters.chunks.count) { index in
+      let range = parameters.chunks[index]
       walk(range.lowerBound, range.count)
     }
   }
 }
 
 /// Parts of flat buffers, cut at the same places whatever the number of threads.
-struct FlatChunks {
+struct FlatChunks: Sendable {
   /// Elements of a chunk: four buffers' worth of it lie in the second cache together.
   static let size = 16_384
   private var ranges: [Range<Int>] = []
