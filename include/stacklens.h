@@ -632,6 +632,13 @@ sl_status sl_trainer_stop(const sl_trainer *trainer);
 sl_status sl_trainer_step(sl_trainer *trainer, const char *const *names,
                           const sl_tensor *const *values, size_t count,
                           sl_training_event *out_event);
+/** Learns from one batch of arrays of the caller, borrowed for the call: the shortest way for a small
+ *  model.
+ *  @param arrays     One for each name.
+ *  @param out_event  May be NULL. */
+sl_status sl_trainer_step_arrays(sl_trainer *trainer, const char *const *names,
+                                 const sl_array *arrays, size_t count,
+                                 sl_training_event *out_event);
 /** Loss and metrics over data with the weights of now, as a JSON object. */
 sl_status sl_trainer_evaluate(sl_trainer *trainer, const sl_dataset *dataset, sl_buffer **out_json);
 /** The model's outputs with the weights of now.

@@ -20,23 +20,29 @@ func batch(
   _ names: UnsafePointer<UnsafePointer<CChar>?>?, _ values: UnsafePointer<OpaquePointer?>?,
   _ count: Int
 ) throws(StackLensError) -> Batch {
-  try named(names, values, count) { (handle, place) throws(StackLensError) in
+  try named(names, values, count, "values") { (handle, place) throws(StackLensError) in
     try tensor(handle, place)
   }
 }
 
-/// What handles stand for by name, none twice.
-func named<Element>(
-  _ names: UnsafePointer<UnsafePointer<CChar>?>?, _ values: UnsafePointer<OpaquePointer?>?,
-  _ count: Int,
-  _ read: (_ handle: OpaquePointer?, _ place: String) throws(StackLensError) -> Element
+/// The caller's arrays as a batch, over their memory.
+func batch(
+  _ names: UnsafePointer<UnsafePointer<CChar>?>?, _ arrays: UnsafePointer<sl_array>?, _ count: Int
+) throws(StackLensError) -> Batch {
+  try named(names, arrays, count, "arrays", lent)
+}
+
+/// What handles or other values of the caller stand for by name, none twice.
+func named<Given, Element>(
+  _ names: UnsafePointer<UnsafePointer<CChar>?>?, _ values: UnsafePointer<Given>?, _ count: Int,
+  _ what: String, _ read: (_ given: Given, _ place: String) throws(StackLensError) -> Element
 ) throws(StackLensError) -> [String: Element] {
-  let handles = try array(values, count, "values")
+  let given = try array(values, count, what)
   var found: [String: Element] = [:]
   for (index, pointer) in try array(names, count, "names").enumerated() {
     let name = try text(pointer, "names[\(index)]")
     guard found[name] == nil else { throw .invalidArgument("'\(name)' is given twice") }
-    found[name] = try read(handles[index], "values[\(index)]")
+    found[name] = try read(given[index], "\(what)[\(index)]")
   }
   return found
 }

@@ -13,7 +13,7 @@ private func inputs(
   _ names: UnsafePointer<UnsafePointer<CChar>?>?, _ values: UnsafePointer<OpaquePointer?>?,
   _ count: Int
 ) throws(StackLensError) -> [String: Value] {
-  try named(names, values, count) { (handle, place) throws(StackLensError) in
+  try named(names, values, count, "values") { (handle, place) throws(StackLensError) in
     try value(handle, place)
   }
 }

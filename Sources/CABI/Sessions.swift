@@ -233,20 +233,6 @@ public func sl_session_run(
   }
 }
 
-/// A caller's array as a tensor over its memory.
-private func lent(_ given: sl_array, _ name: String) throws(StackLensError) -> Tensor {
-  let (type, shape): (ElementType, Shape)
-  do throws(StackLensError) {
-    (type, shape) = try checked(given.type, given.dims, given.rank, given.byte_count)
-  } catch { throw error.within(name) }
-  guard given.byte_count > 0 else { return try Tensor(uninitialized: type, shape) }
-  guard let data = given.data else { throw .invalidArgument("\(name).data is NULL") }
-  guard UInt(bitPattern: data) % UInt(type.alignment) == 0 else {
-    throw .invalidArgument("\(name).data is not aligned to \(type.alignment) bytes")
-  }
-  return Tensor(lending: data, elementType: type, shape: shape, isReadOnly: true, release: nil)
-}
-
 /// Whether a result has the type and dims of a caller's array.
 private func fits(_ result: Tensor, _ given: sl_array) -> Bool {
   guard result.elementType != .string, sl_type(result.elementType) == given.type,

@@ -35,6 +35,18 @@ public func sl_trainer_step(
   }
 }
 
+@_cdecl("sl_trainer_step_arrays") @implementation
+public func sl_trainer_step_arrays(
+  _ handle: OpaquePointer?, _ names: UnsafePointer<UnsafePointer<CChar>?>?,
+  _ arrays: UnsafePointer<sl_array>?, _ count: Int,
+  _ outEvent: UnsafeMutablePointer<sl_training_event>?
+) -> sl_status {
+  boundary { () throws(StackLensError) in
+    let report = try trainer(handle).step(batch(names, arrays, count))
+    outEvent?.pointee = sl_training_event(report)
+  }
+}
+
 @_cdecl("sl_trainer_fit") @implementation
 public func sl_trainer_fit(
   _ handle: OpaquePointer?, _ data: OpaquePointer?, _ validation: OpaquePointer?,

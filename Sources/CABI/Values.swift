@@ -198,6 +198,20 @@ func checked(
   return (elementType, shape)
 }
 
+/// A caller's array as a tensor over its memory.
+func lent(_ given: sl_array, _ name: String) throws(StackLensError) -> Tensor {
+  let (type, shape): (ElementType, Shape)
+  do throws(StackLensError) {
+    (type, shape) = try checked(given.type, given.dims, given.rank, given.byte_count)
+  } catch { throw error.within(name) }
+  guard given.byte_count > 0 else { return try Tensor(uninitialized: type, shape) }
+  guard let data = given.data else { throw .invalidArgument("\(name).data is NULL") }
+  guard UInt(bitPattern: data) % UInt(type.alignment) == 0 else {
+    throw .invalidArgument("\(name).data is not aligned to \(type.alignment) bytes")
+  }
+  return Tensor(lending: data, elementType: type, shape: shape, isReadOnly: true, release: nil)
+}
+
 @_cdecl("sl_tensor_create") @implementation
 public func sl_tensor_create(
   _ type: sl_type, _ dims: UnsafePointer<Int64>?, _ rank: Int, _ data: UnsafeRawPointer?,

@@ -149,6 +149,45 @@ static void takes_batches_from_functions(sl_tensor *const rows[2]) {
   sl_trainer_release(trainer);
 }
 
+static void steps_on_arrays(sl_tensor *const rows[2]) {
+  static const char *const same[] = {"x", "x"};
+  sl_trainer *one = make_trainer(), *other = make_trainer();
+  sl_training_event first, second;
+  sl_array given[2], wrong[2];
+  int64_t dims[2][2];
+  for (int i = 0; i < 2; i++) {
+    sl_type type;
+    const void *data;
+    size_t rank = 0, byte_count;
+    CHECK_STATUS(sl_tensor_rank(rows[i], &rank), SL_OK);
+    CHECK_STATUS(sl_tensor_dims(rows[i], dims[i], rank), SL_OK);
+    CHECK_STATUS(sl_tensor_type(rows[i], &type), SL_OK);
+    CHECK_STATUS(sl_tensor_data(rows[i], &data, &byte_count), SL_OK);
+    given[i] = (sl_array){type, rank, dims[i], (void *)data, byte_count};
+  }
+  for (int i = 0; i < 3; i++) {
+    CHECK_STATUS(sl_trainer_step(one, names, (const sl_tensor *const *)rows, 2, &first), SL_OK);
+    CHECK_STATUS(sl_trainer_step_arrays(other, names, given, 2, &second), SL_OK);
+    CHECK(first.loss == second.loss && first.gradient_norm == second.gradient_norm);
+  }
+  CHECK_STATUS(sl_trainer_step_arrays(NULL, names, given, 2, &second), SL_INVALID_ARGUMENT);
+  CHECK_STATUS(sl_trainer_step_arrays(other, names, NULL, 2, &second), SL_INVALID_ARGUMENT);
+  CHECK_STATUS(sl_trainer_step_arrays(other, NULL, given, 2, &second), SL_INVALID_ARGUMENT);
+  CHECK_STATUS(sl_trainer_step_arrays(other, names, given, 1, NULL), SL_INVALID_ARGUMENT);
+  CHECK_STATUS(sl_trainer_step_arrays(other, same, given, 2, NULL), SL_INVALID_ARGUMENT);
+  wrong[0] = given[0], wrong[1] = given[1], wrong[1].byte_count -= 1;
+  CHECK_STATUS(sl_trainer_step_arrays(other, names, wrong, 2, NULL), SL_SHAPE_MISMATCH);
+  CHECK(strstr(sl_last_error_message(), "arrays[1]") != NULL);
+  wrong[1] = given[1], wrong[1].data = NULL;
+  CHECK_STATUS(sl_trainer_step_arrays(other, names, wrong, 2, NULL), SL_INVALID_ARGUMENT);
+  wrong[1] = given[1], wrong[1].data = (char *)given[1].data + 1;
+  CHECK_STATUS(sl_trainer_step_arrays(other, names, wrong, 2, NULL), SL_INVALID_ARGUMENT);
+  CHECK_STATUS(sl_trainer_step_arrays(other, names, given, 2, &second), SL_OK);
+  CHECK(second.step == 4);
+  sl_trainer_release(one);
+  sl_trainer_release(other);
+}
+
 static void refuses_what_is_wrong(sl_tensor *const rows[2]) {
   sl_trainer *trainer = make_trainer(), *other = NULL;
   sl_model *model = make_model(), *frozen = NULL;
@@ -189,6 +228,7 @@ int main(void) {
   make_rows(rows);
   learns_and_stops(rows);
   takes_batches_from_functions(rows);
+  steps_on_arrays(rows);
   refuses_what_is_wrong(rows);
   sl_value_release(rows[0]);
   sl_value_release(rows[1]);

@@ -380,6 +380,64 @@ def test_steps_one_by_one() -> None:
     assert weights(one.model) == weights(other.model)
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_steps_take_arrays_in_many_forms(form: str) -> None:
+    x, y = FORMS[form]
+    expected, found = trainer(), trainer()
+    for _ in range(3):
+        assert found.step(x, y) == expected.step(stacklens.Tensor(X), stacklens.Tensor(LABELS))
+    assert weights(found.model) == weights(expected.model)
+
+
+def test_steps_on_arrays_like_those_before() -> None:
+    expected, found = trainer(), trainer()
+    fixed = X.copy()
+    fixed.flags.writeable = False
+    for x, labels in [
+        (X, LABELS), (X[:32], LABELS[:32]), (fixed, LABELS), (X[::-1], LABELS), (X, LABELS[::-1]),
+        (np.asfortranarray(X), LABELS), (X[::2], LABELS[::2]), (X[:32].copy(), LABELS[:32]),
+    ]:
+        wanted = expected.step(
+            stacklens.Tensor(np.ascontiguousarray(x)), stacklens.Tensor(np.ascontiguousarray(labels))
+        )
+        assert found.step(x, labels) == wanted
+    bad = X.copy()
+    bad[3, 1] = np.nan
+    with pytest.raises(stacklens.NonFiniteError, match="row 3"):
+        found.step(bad, LABELS)
+    with pytest.raises(stacklens.StackLensError):
+        found.step(X, LABELS + 2)
+    with pytest.raises(stacklens.InvalidArgumentError, match="lacks 'target'"):
+        found.step({"x": X})
+    with pytest.raises(stacklens.InvalidArgumentError, match="'other'"):
+        found.step({"x": X, "target": LABELS, "other": X})
+    assert found.step({"target": LABELS, "x": X}) == expected.step({"x": X, "target": LABELS})
+    assert weights(found.model) == weights(expected.model)
+    found.close()
+    with pytest.raises(stacklens.InvalidArgumentError, match="closed"):
+        found.step(X, LABELS)
+
+
+def test_steps_from_several_threads_take_turns() -> None:
+    fitted, taken, refused = trainer(), [], []
+    fitted.step(X, LABELS)
+
+    def steps() -> None:
+        for _ in range(200):
+            try:
+                taken.append(fitted.step(X.copy(), LABELS.copy()).step)
+            except stacklens.InvalidArgumentError as error:
+                refused.append(str(error))
+
+    threads = [threading.Thread(target=steps) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(taken) + len(refused) == 800 and all("another thread" in text for text in refused)
+    assert sorted(taken) == list(range(2, 2 + len(taken)))
+
+
 def test_moving_averages_are_models_too() -> None:
     fitted = trainer(ema=0.5)
     fitted.fit(X, LABELS, epochs=2)

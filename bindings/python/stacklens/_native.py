@@ -318,6 +318,9 @@ PROTOTYPES: dict[str, tuple[Any, list[Any], Callable[..., Any] | None]] = {
     "sl_trainer_step": _fallible(
         handle, strings, out_handle, c_size_t, POINTER(TrainingEvent)
     ),
+    "sl_trainer_step_arrays": _fallible(
+        handle, strings, arrays, c_size_t, POINTER(TrainingEvent)
+    ),
     "sl_trainer_evaluate": _fallible(handle, handle, out_handle),
     "sl_trainer_predict": _fallible(
         handle, strings, out_handle, c_size_t, c_size_t, out_handle

@@ -1,18 +1,18 @@
-"""Runs on arrays by one call into the library, described to it before."""
+"""Runs and training steps on arrays by one call into the library, described to it before."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from ctypes import POINTER, c_int64, c_void_p, cast
+from ctypes import POINTER, addressof, byref, c_char, c_int64, c_void_p, cast
 from typing import Any, Optional
 
 import numpy as np
 
-from ._native import Array, lib
+from ._native import Array, TrainingEvent, lib, names_of
 from .tensor import number_of, take_values
 
-__all__ = ["QuickRuns"]
+__all__ = ["QuickRuns", "QuickSteps"]
 
 # Arrays up to this size are copied in and out, which costs less than a look at their memory. The
 # memory of larger inputs is lent, that of larger outputs is the library's.
@@ -54,6 +54,14 @@ def _described(kinds: Sequence[Any], arrays: Sequence[Optional[np.ndarray]]) -> 
     return result
 
 
+def _address(array: np.ndarray) -> int:
+    """Where a contiguous array begins."""
+    try:
+        return addressof(c_char.from_buffer(array))  # a third of what NumPy takes to say it
+    except (TypeError, ValueError):  # read-only, or empty
+        return int(array.ctypes.data)
+
+
 class QuickRuns:
     """The frames of a session by the types and shapes of its inputs."""
 
@@ -87,7 +95,7 @@ class QuickRuns:
             if not (flags.c_contiguous and flags.aligned):
                 frames.append(frame)
                 return None
-            place.data = array.__array_interface__["data"][0]
+            place.data = _address(array)
         lib.sl_session_run_arrays(handle, *frame.arguments)
         if any(frame.others):
             values = take_values(frame.others, len(frame.outputs))
@@ -112,6 +120,53 @@ class QuickRuns:
             key += (array.dtype, array.shape)  # type: ignore[union-attr]
         kinds_in, kinds_out = ([(a.dtype, a.shape) for a in list_] for list_ in (given, outputs))
         self._kinds[tuple(key)] = ([], kinds_in, kinds_out)
+
+
+class QuickSteps:
+    """What a trainer's batches look like, by the names, types and shapes of their arrays."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[Any, tuple[Any, list[Any]]] = {}
+
+    def step(
+        self, handle: c_void_p, batch: Mapping[str, Any], event: TrainingEvent
+    ) -> bool:
+        """Takes a step; False, and none was taken, where no batch like this one has been seen."""
+        key: list[Any] = []
+        for name, array in batch.items():
+            if type(array) is not np.ndarray:
+                return False
+            key += (name, array.dtype, array.shape)
+        known = self._kinds.get(tuple(key))
+        if known is None:
+            return False
+        names, spares = known
+        arrays = list(batch.values())
+        try:
+            described = spares.pop()
+        except IndexError:  # others step at the same time
+            described = _described([(a.dtype, a.shape) for a in arrays], [None] * len(arrays))
+        for place, array in zip(described, arrays):
+            flags = array.flags
+            if not (flags.c_contiguous and flags.aligned):
+                return False
+            place.data = _address(array)
+        lib.sl_trainer_step_arrays(handle, names, described, len(arrays), byref(event))
+        spares.append(described)
+        return True
+
+    def learn(self, given: Mapping[str, Any], batch: Mapping[str, Any]) -> None:
+        """Prepares for more batches like ``given``, where the step took its arrays as they are."""
+        if list(given) != list(batch) or not all(
+            given[name] is array and _is_plain(array) for name, array in batch.items()
+        ):
+            return
+        if len(self._kinds) >= _MOST_KINDS:
+            self._kinds.clear()
+        key: list[Any] = []
+        for name, array in batch.items():
+            key += (name, array.dtype, array.shape)
+        self._kinds[tuple(key)] = (names_of(batch), [])
 
 
 def _is_plain(array: Any) -> bool:

@@ -57,6 +57,17 @@ class Schema:
             raise InvalidArgumentError(f"the data lacks {_listed(missing)}{hint}")
         return given
 
+    def pair(self, x: Any, y: Any) -> Optional[dict[str, Any]]:
+        """What is given by name, as far as that takes no look at it: a dict of all, or one input and
+        one target."""
+        if y is None:
+            return x if type(x) is dict else None
+        if len(self.inputs) != 1 or len(self.targets) != 1:
+            return None
+        given = {name: x for name in self.inputs}
+        given[self.targets[0]] = y
+        return given
+
     def _parts(self, value: Any, names: Sequence[str], what: str) -> dict[str, Any]:
         if isinstance(value, Mapping):
             return dict(value)

@@ -15,6 +15,7 @@ from . import _native
 from ._closing import Closing
 from ._native import lib
 from ._options import json_bytes
+from ._quick import QuickSteps
 from ._training_data import Dataset, Schema, batch_of, divided
 from ._watch import Callback, Event, Watch
 from .errors import CancelledError, InvalidArgumentError, StackLensError
@@ -124,6 +125,7 @@ class Trainer(Closing):
         )
         self._seed = seed
         self._schema = Schema(source.inputs, self._state()["targets"])
+        self._quick = QuickSteps()
         self._outputs = [value.name for value in source.outputs]
         self._is_resumed = False
 
@@ -310,12 +312,17 @@ class Trainer(Closing):
         y : array or dict of arrays, optional
             The targets.
         """
-        batch = batch_of(self._schema, x) if y is None else self._schema.complete(x, y)
         event = _native.TrainingEvent()
+        given = self._schema.pair(x, y)
+        if given is not None and self._quick.step(self._live(), given, event):
+            return Event._read(event)
+        batch = batch_of(self._schema, x) if y is None else self._schema.complete(x, y)
         with Arguments(list(batch.values())) as arguments:
             lib.sl_trainer_step(
                 self._live(), _native.names_of(batch), arguments.array, len(batch), byref(event)
             )
+        if given is not None:
+            self._quick.learn(given, batch)
         return Event._read(event)
 
     # ---- Using ----------------------------------------------------------------------------------
