@@ -21,15 +21,15 @@ SLK_HIDDEN void slk_finish_avx512(SLK_EPILOGUE_PARAMETERS);
 static inline bool slk_epilogue_is_light(const slk_epilogue *e) {
   const bool adds = !e->residual || (e->beta == 1.0f && e->residual_column_stride == 1 &&
                                      (e->residual_first || e->activation == 0));
-  return e->alpha == 1.0f && adds && !e->accumulate && !e->store_bf16 &&
+  return e->alpha == 1.0f && adds && !e->gate && !e->accumulate && !e->store_bf16 &&
          (e->activation == 0 || e->activation == SLK_UNARY_RELU ||
           e->activation == SLK_UNARY_HARD_SWISH);
 }
 
 /// Whether the sums themselves are the result.
 static inline bool slk_epilogue_is_plain(const slk_epilogue *e) {
-  return e->alpha == 1.0f && !e->bias && e->activation == 0 && !e->residual && !e->accumulate &&
-         !e->store_bf16;
+  return e->alpha == 1.0f && !e->bias && e->activation == 0 && !e->residual && !e->gate &&
+         !e->accumulate && !e->store_bf16;
 }
 
 #endif

@@ -12,6 +12,13 @@ SLK_INLINE void SLK_NAME(add_residual)(const slk_epilogue *e, float *tile, size_
   }
 }
 
+/// `left` elements of v where the gate is open, 0 elsewhere.
+SLK_INLINE vf SLK_NAME(gated)(const slk_epilogue *e, vf v, size_t row, size_t column, size_t left) {
+  if (!e->gate) return v;
+  const vf zero = v_set(0.0f);
+  return v_load_n(e->gate + row * e->gate_row_stride + column, left) > zero ? v : zero;
+}
+
 /// One pass over a tile for the epilogues that models use: bias, activation, residual.
 #define SLK_FINISH_TILE(activation)                                                           \
   for (size_t j = 0; j < width; j += SLK_WIDTH) {                                             \
@@ -25,6 +32,7 @@ SLK_INLINE void SLK_NAME(add_residual)(const slk_epilogue *e, float *tile, size_
       if (e->residual && e->residual_first) v += r;                                           \
       v = (activation);                                                                       \
       if (e->residual && !e->residual_first) v += r;                                          \
+      v = SLK_NAME(gated)(e, v, row + i, column + j, left);                                   \
       v_store_n((float *)c + (row + i) * ldc + column + j, v, left);                          \
     }                                                                                         \
   }                                                                                           \
@@ -86,7 +94,10 @@ void SLK_NAME(slk_finish)(SLK_EPILOGUE_PARAMETERS) {
     SLK_NAME(add_residual)(e, tile, ld, rows, width, row, column);
   }
   for (size_t i = 0; i < rows; i++) {
-    const float *sums = tile + i * ld;
+    float *sums = tile + i * ld;
+    for (size_t j = 0; e->gate && j < width; j += SLK_WIDTH) {
+      v_store(sums + j, SLK_NAME(gated)(e, v_load(sums + j), row + i, column + j, width - j));
+    }
     if (e->store_bf16) {
       slk_bf16_from_f32(sums, (uint16_t *)c + (row + i) * ldc + column, width);
       continue;

@@ -142,7 +142,7 @@ void slk_gemm_bf16_turned(size_t k, size_t n, const void *packed_a, const void *
                           size_t row_end, size_t panel_begin, size_t panel_end) {
 #if defined(__x86_64__)
   product_turned_avx512(slk_divide_up(k, 2), n, packed_a, slk_gemm_tile_rows(),
-                        slk_divide_up(k, 2), (const uint32_t *)packed, c, ldc, epilogue, row_begin,
+                        slk_divide_up(k, 2), (const uint32_t *)packed, 0, c, ldc, epilogue, row_begin,
                         row_end, panel_begin, panel_end);
 #else
   (void)k, (void)n, (void)packed_a, (void)packed, (void)c, (void)ldc, (void)epilogue;

@@ -93,15 +93,22 @@ void slk_gemm_f32_pack_turned(const float *a, size_t k, size_t stride, float *pa
 void slk_gemm_f32_turned(size_t k, size_t n, const float *a, size_t stride, size_t row_step,
                          const void *packed, float *c, size_t ldc, const slk_epilogue *epilogue,
                          size_t row_begin, size_t row_end, size_t panel_begin, size_t panel_end) {
-  SLK_DISPATCH(product_turned, k, n, a, stride, row_step, (const float *)packed, c, ldc, epilogue,
-               row_begin, row_end, panel_begin, panel_end);
+  SLK_DISPATCH(product_turned, k, n, a, stride, row_step, (const float *)packed, 0, c, ldc,
+               epilogue, row_begin, row_end, panel_begin, panel_end);
+}
+
+void slk_gemm_f32_outer(size_t k, size_t n, const float *a, size_t lda, const float *b, size_t ldb,
+                        float *c, size_t ldc, const slk_epilogue *epilogue, size_t row_begin,
+                        size_t row_end, size_t panel_begin, size_t panel_end) {
+  SLK_DISPATCH(product_turned, k, n, a, lda, 1, b, ldb, c, ldc, epilogue, row_begin, row_end,
+               panel_begin, panel_end);
 }
 
 void slk_gemm_f32_loose(size_t k, size_t n, const float *a, size_t lda, const float *b, size_t ldb,
                         float *c, size_t ldc, const slk_epilogue *epilogue, size_t row_begin,
-                        size_t row_end, size_t panel_begin, size_t panel_end) {
+                        size_t row_end, size_t column_begin, size_t column_end) {
   SLK_DISPATCH(product_loose, k, n, a, lda, b, ldb, c, ldc, epilogue, row_begin, row_end,
-               panel_begin, panel_end);
+               column_begin, column_end);
 }
 
 /// Columns of C that one round of a swapped product makes.

@@ -1,8 +1,5 @@
 // float32 products of few rows with a B that is read where it lies, by rows.
 
-/// Rows of B that are fetched before they are needed.
-#define SLK_ROWS_AHEAD 8
-
 SLK_INLINE void SLK_NAME(accumulate_loose)(const int rows, const int vectors, size_t units,
                                            const float *restrict a, size_t lda,
                                            const float *restrict b, size_t ldb, bool fetches,
@@ -43,14 +40,16 @@ SLK_INLINE void SLK_NAME(accumulate_loose)(const int rows, const int vectors, si
 static void SLK_NAME(product_loose)(size_t units, size_t n, const float *a, size_t lda,
                                     const float *b, size_t ldb, float *c, size_t ldc,
                                     const slk_epilogue *epilogue, size_t row_begin, size_t row_end,
-                                    size_t panel_begin, size_t panel_end) {
+                                    size_t column_begin, size_t column_end) {
   const size_t columns = SLK_TILE_VECTORS * SLK_WIDTH;
   const bool plain = slk_epilogue_is_light(epilogue);
   __attribute__((aligned(64))) float tile[SLK_TILE_ROWS * SLK_TILE_VECTORS * SLK_WIDTH];
   __attribute__((aligned(64))) float last[SLK_TILE_VECTORS * SLK_WIDTH] = {0};
-  for (size_t panel = panel_begin; panel < panel_end; panel++) {
-    const size_t column = panel * columns, width = slk_min(columns, n - column);
-    const size_t vectors = slk_divide_up(width, SLK_WIDTH);
+  for (size_t column = column_begin, width; column < column_end; column += width) {
+    // Tiles of nearly equal width.
+    const size_t left = column_end - column, runs = slk_divide_up(left, columns);
+    const size_t vectors = slk_divide_up(slk_divide_up(left, SLK_WIDTH), runs);
+    width = slk_min(vectors * SLK_WIDTH, left);
     memcpy(last, b + (units - 1) * ldb + column, width * sizeof *last);
     const bool direct = plain && width == vectors * SLK_WIDTH;
     for (size_t row = row_begin; row < row_end; row += SLK_TILE_ROWS) {
@@ -65,4 +64,3 @@ static void SLK_NAME(product_loose)(size_t units, size_t n, const float *a, size
     }
   }
 }
-#undef SLK_ROWS_AHEAD

@@ -11,6 +11,9 @@
 
 enum { SLK_MOST_ROWS = 8, SLK_MOST_VECTORS = 3 };
 
+/// Rows of a B that is read where it lies that are fetched before they are needed.
+enum { SLK_ROWS_AHEAD = 8 };
+
 /// Register tile of a tier: `rows` x (`vectors` * `width` four-byte lanes).
 typedef struct {
   size_t rows, vectors, width;

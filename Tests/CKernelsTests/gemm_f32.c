@@ -16,6 +16,8 @@ static void one_shape(size_t m, size_t k, size_t n, unsigned variant) {
   float *bias = block(n * 4), *residual = block(m * n * 4 + m * 4);
   fill(a, m * lda, 1), fill(b, k * n, 2), fill(bias, n, 3), fill(residual, m * n + m, 4);
   fill(c, m * ldc, 5);
+  float *gate = block(m * (n + 1) * 4);
+  fill(gate, m * (n + 1), 6);
   float *old = block(m * ldc * 4);
   memcpy(old, c, m * ldc * 4);
   const bool transposed = variant & 1;
@@ -32,6 +34,7 @@ static void one_shape(size_t m, size_t k, size_t n, unsigned variant) {
   e.activation = activations[(variant >> 6) & 3];
   e.activation_p = 1.0f;
   e.accumulate = variant & 256;
+  if (variant & 512) e.gate = gate, e.gate_row_stride = n + 1;
   void *packed = block(slk_gemm_f32_packed_bytes(k, n));
   size_t panels = slk_gemm_f32_panel_count(n);
   slk_gemm_f32_pack(b, k, n, transposed ? 1 : n, transposed ? k : 1, packed, 0, panels);
@@ -54,13 +57,15 @@ static void one_shape(size_t m, size_t k, size_t n, unsigned variant) {
       if (e.residual_first) v += r;
       v = activated(e.activation, v);
       if (!e.residual_first) v += r;
+      if (e.gate && gate[i * (n + 1) + j] <= 0) v = 0;
       if (e.accumulate) v += old[i * ldc + j];
       double bound = 2e-7 * (4 + (double)k * 0.5);
       CHECK(fabs(found - v) <= bound, "%zux%zux%zu variant %u (%zu, %zu): %g, expected %g", m, k, n,
             variant, i, j, found, v);
     }
   }
-  free(a), free(b), free(c), free(bias), free(residual), free(old), free(packed);
+  free(a), free(b), free(c), free(bias), free(residual), free(gate), free(old);
+  free(packed);
 }
 
 /// Any cut into rows and panels, and any position of a row, gives the same bits.
@@ -122,6 +127,7 @@ static void in_place(size_t m, size_t k, size_t n, unsigned variant) {
   }
   const int32_t activations[] = {0, SLK_UNARY_RELU, SLK_UNARY_GELU_ERF, SLK_UNARY_SILU};
   e.activation = activations[(variant >> 3) & 3], e.activation_p = 1.0f;
+  if (variant & 32) e.gate = residual, e.gate_row_stride = n;
   const size_t panels = slk_gemm_f32_panel_count(n), tile = slk_gemm_tile_rows();
   const size_t tiles = (m + tile - 1) / tile;
   void *packed = block(slk_gemm_f32_packed_bytes(k, n));
@@ -138,8 +144,16 @@ static void in_place(size_t m, size_t k, size_t n, unsigned variant) {
   CHECK(!memcmp(expected, found, m * ldc * 4), "tiles %zux%zux%zu variant %u", m, k, n, variant);
   if (n >= 16) {
     memset(found, 0xff, m * ldc * 4);
-    slk_gemm_f32_loose(k, n, a, lda, b, ldb, found, ldc, &e, 0, m, 0, panels);
+    const size_t cut = n / 3 / 16 * 16;
+    slk_gemm_f32_loose(k, n, a, lda, b, ldb, found, ldc, &e, 0, m, 0, cut);
+    slk_gemm_f32_loose(k, n, a, lda, b, ldb, found, ldc, &e, 0, m, cut, n);
     CHECK(!memcmp(expected, found, m * ldc * 4), "loose %zux%zux%zu variant %u", m, k, n, variant);
+  }
+  if (n % 16 == 0) {
+    memset(found, 0xff, m * ldc * 4);
+    slk_gemm_f32_outer(k, n, turned, turned_lda, b, ldb, found, ldc, &e, 0, m, 0, panels / 2);
+    slk_gemm_f32_outer(k, n, turned, turned_lda, b, ldb, found, ldc, &e, 0, m, panels / 2, panels);
+    CHECK(!memcmp(expected, found, m * ldc * 4), "outer %zux%zux%zu variant %u", m, k, n, variant);
   }
   void *rows = block(slk_gemm_f32_packed_bytes(k, m));
   float *room = block(slk_gemm_f32_swapped_room(m) * 4);
@@ -153,16 +167,17 @@ static void in_place(size_t m, size_t k, size_t n, unsigned variant) {
 }
 
 void test_gemm_f32(void) {
-  for (unsigned variant = 0; variant < 32; variant++) {
+  for (unsigned variant = 0; variant < 64; variant++) {
     in_place(9, 21, 67, variant), in_place(1 + variant, 40, 16 + variant, variant);
     in_place(50, 1 + variant, 96, variant), in_place(24, 33, 1 + variant, variant);
+    in_place(1 + variant, 32, 16 * (1 + variant % 13), variant);
   }
   unsigned variant = 0;
   for (size_t m = 0; m <= 65; m += m < 18 ? 1 : 47) {
-    for (size_t n = 0; n <= 65; n++) one_shape(m, 1 + (m * 7 + n * 3) % 65, n, variant++ % 512);
+    for (size_t n = 0; n <= 65; n++) one_shape(m, 1 + (m * 7 + n * 3) % 65, n, variant++ % 1024);
   }
-  for (size_t k = 0; k <= 65; k++) one_shape(11, k, 53, variant++ % 512);
-  for (variant = 0; variant < 512; variant++) one_shape(9, 21, 67, variant);
+  for (size_t k = 0; k <= 65; k++) one_shape(11, k, 53, variant++ % 1024);
+  for (variant = 0; variant < 1024; variant++) one_shape(9, 21, 67, variant);
   one_shape(17, 384, 1536, 2 + 128);
   same_bits(37, 65, 150), same_bits(64, 384, 384), same_bits(5, 1, 3);
 }

@@ -174,6 +174,47 @@ struct SimpleFusionTests {
     #expect(operators.contains("FusedMatMul") && !operators.contains("Sum"))
   }
 
+  enum Gated: CaseIterable {
+    case product, general, transposed, withBatch, sum, spreadSum, readTwice, otherSlope,
+      afterActivation
+
+    var isFused: Bool { ![.readTwice, .otherSlope].contains(self) }
+  }
+
+  @Test(arguments: Gated.allCases) func slopesOfReLUsGoIntoProducts(_ form: Gated) throws {
+    let g = GraphBuilder("gradient")
+    var numbers = SeededNumbers(11)
+    let (x, v) =
+      form == .withBatch
+      ? (g.floats("x", 2, 3, 12), g.floats("v", 2, 3, 20))
+      : (g.floats("x", 6, 12), g.floats("v", 6, 20))
+    let weight = g.constant("w", try numbers.floats(12, 20))
+    var arriving =
+      switch form {
+      case .general: g.add("Gemm", [x, weight, g.constant("b", try numbers.floats(20))])
+      case .transposed:
+        g.add(
+          "FusedMatMul", [x, g.constant("t", try numbers.floats(20, 12))],
+          ["transB": .int(1), "alpha": .float(0.5)], domain: "com.microsoft")
+      default: g.matMul(x, weight)
+      }
+    let added = form == .spreadSum ? g.floats("y", 1, 20) : g.floats("y", 6, 20)
+    if form == .sum || form == .spreadSum { arriving = g.add("Sum", [arriving, added]) }
+    if form == .readTwice { g.output(g.add("Neg", [arriving]), "again") }
+    if form == .afterActivation { arriving = g.add("Tanh", [arriving]) }
+    let slope = g.add(
+      "ActivationGradient", [arriving, v],
+      ["function": .string(form == .otherSlope ? "Elu" : "Relu")], domain: "ai.stacklens")
+    g.output(slope, "z")
+    var given = ["x": try numbers.floats(6, 12), "v": try numbers.floats(6, 20)]
+    if form == .withBatch {
+      given = ["x": try numbers.floats(2, 3, 12), "v": try numbers.floats(2, 3, 20)]
+    }
+    given["y"] = try form == .spreadSum ? numbers.floats(1, 20) : numbers.floats(6, 20)
+    let operators = try expectSameAtAllLevels(g.graph, given)
+    #expect(operators.contains("ActivationGradient") != form.isFused)
+  }
+
   @Test func keepsTheFormOfGelu() throws {
     let g = GraphBuilder("product")
     var numbers = SeededNumbers(4)

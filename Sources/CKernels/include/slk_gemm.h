@@ -14,7 +14,8 @@
 
 /// What happens to a sum before it is stored, in this order:
 ///   v = alpha * sum; v += bias[n]; v += beta * residual (if residual_first); v = activation(v);
-///   v += beta * residual (if not residual_first); v += C (if accumulate); C = v.
+///   v += beta * residual (if not residual_first); v = gate > 0 ? v : 0 (if there is one);
+///   v += C (if accumulate); C = v.
 typedef struct {
   float alpha;
   const float *bias;             ///< [N], or NULL.
@@ -25,6 +26,8 @@ typedef struct {
   size_t residual_column_stride; ///< 0 (one value a row) or 1.
   float beta;
   bool residual_first;
+  const float *gate;             ///< Element (m, n) at m * row stride + n, or NULL.
+  size_t gate_row_stride;
   bool accumulate;               ///< float32 output only.
   bool store_bf16;               ///< C holds bfloat16, rounded to nearest even.
 } slk_epilogue;
@@ -62,10 +65,17 @@ void slk_gemm_f32_turned(size_t k, size_t n, const float *a, size_t stride, size
 void slk_gemm_f32_pack_turned(const float *a, size_t k, size_t stride, float *packed,
                               size_t row_begin, size_t row_end);
 
-/// The same product where B is read where it lies, by rows `ldb` apart: for few rows of A. k > 0.
-void slk_gemm_f32_loose(size_t k, size_t n, const float *a, size_t lda, const float *b, size_t ldb,
+/// The same product of few terms where A is [k, m] with rows `lda` apart and B [k, n] with rows `ldb`
+/// apart, both read where they lie. n is a multiple of 16.
+void slk_gemm_f32_outer(size_t k, size_t n, const float *a, size_t lda, const float *b, size_t ldb,
                         float *c, size_t ldc, const slk_epilogue *epilogue, size_t row_begin,
                         size_t row_end, size_t panel_begin, size_t panel_end);
+
+/// The same product where B is read where it lies, by rows `ldb` apart: for few rows of A. k > 0.
+/// column_begin is a multiple of 16, column_end one or n.
+void slk_gemm_f32_loose(size_t k, size_t n, const float *a, size_t lda, const float *b, size_t ldb,
+                        float *c, size_t ldc, const slk_epilogue *epilogue, size_t row_begin,
+                        size_t row_end, size_t column_begin, size_t column_end);
 
 /// The columns [column_begin, column_end) of the product of few rows of A with a B that lies by
 /// columns, element (k, n) at b[n * b_stride + k]. `packed_a` is the transpose of A, [k, m], packed

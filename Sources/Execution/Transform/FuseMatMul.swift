@@ -112,6 +112,31 @@ extension Transform {
     }
   }
 
+  /// The gradient of a ReLU goes into the product that makes what arrives at it: the value of the ReLU
+  /// says which elements stay.
+  static func fuseSlope(_ graph: Graph) -> Graph {
+    rewrite(graph) { index, place in
+      let slope = graph.nodes[place]
+      guard slope.opType == "ActivationGradient", slope.domain == "ai.stacklens",
+        case .string("Relu")? = slope.attributes["function"],
+        let made = index.place(of: slope.inputs[0]),
+        index.onlyReader(of: slope.inputs[0])?.index == place
+      else { return nil }
+      let product = graph.nodes[made]
+      var node = product
+      if let factor = MatrixFactor(product, index) {
+        node = factor.fused(outputs: slope.outputs)
+      } else {
+        guard product.opType == "FusedMatMul", product.domain == "ai.stacklens",
+          product.inputs.count <= 4
+        else { return nil }
+        node.outputs = slope.outputs
+      }
+      node.inputs += [String](repeating: "", count: 4 - node.inputs.count) + [slope.inputs[1]]
+      return Replacement(at: place, removed: [made, place], nodes: [node])
+    }
+  }
+
   /// The activation of a product that a node is; nil for other nodes.
   static func activationName(_ node: Node, _ index: GraphIndex) -> String? {
     switch node.opType {

@@ -4,19 +4,20 @@ import Graphs
 import Tensors
 
 extension OperatorDefinition {
-  /// Y = activation(alpha A' B' + bias + residual): a product with what follows it in one step.
-  /// bias has one value for each column, residual broadcasts with the product. With rounds_factors
+  /// Y = activation(alpha A' B' + bias + residual), and 0 where gate is not above 0: a product with what
+  /// follows it in one step, which may be the gradient of a ReLU whose value is the gate. bias has one
+  /// value for each column, residual broadcasts with the product. With rounds_factors
   /// float32 factors are rounded to bfloat16, where the processor has such products. Made by the
   /// compile passes.
   static let fusedMatMul = OperatorDefinition(
-    "FusedMatMul", domain: "ai.stacklens", versions: [1], inputs: 2...4,
+    "FusedMatMul", domain: "ai.stacklens", versions: [1], inputs: 2...5,
     attributes: [
       .string("activation", default: "none"), .int("transA", default: 0),
       .int("transB", default: 0), .float("alpha", default: 1), .int("rounds_factors", default: 0),
     ],
     infer: { (context) throws(StackLensError) in
       let type = try context.input(0, oneOf: [.float32, .float64, .float16, .bfloat16])
-      _ = try context.sameElementType(0, 1, 2, 3)
+      _ = try context.sameElementType(0, 1, 2, 3, 4)
       _ = try FusedActivation(context)
       let (product, shape) = try fusedProduct(
         context, context.input(0).shape, context.input(1).shape)
@@ -26,12 +27,14 @@ extension OperatorDefinition {
           throw .shapeMismatch("bias has shape \(bias), expected [\(product.n)]")
         }
       }
-      if context.hasInput(3) {
-        return [
-          TensorType(type.elementType, try shape.broadcast(with: context.input(3).shape))
-        ]
+      let made = context.hasInput(3) ? try shape.broadcast(with: context.input(3).shape) : shape
+      if context.hasInput(4) {
+        let gate = try context.input(4).shape
+        guard gate == made else {
+          throw .shapeMismatch("gate has shape \(gate), expected \(made)")
+        }
       }
-      return [TensorType(type.elementType, shape)]
+      return [TensorType(type.elementType, made)]
     },
     execution: .kernels([
       Kernel("packed", prepare: fusedPacked),
@@ -56,6 +59,11 @@ extension OperatorDefinition {
       Sample(
         [.floats(3, 4), .floats(4, 5), .floats(5), .floats(2, 1, 5)],
         ["activation": .string("tanh")]),
+      Sample([.floats(9, 40), .floats(40, 50), .absent, .absent, .floats(9, 50)]),
+      Sample(
+        [.floats(2, 3, 40), .floats(40, 20), .floats(20), .floats(2, 3, 20), .floats(2, 3, 20)],
+        ["alpha": .float(0.5), "activation": .string("sigmoid")]),
+      Sample([.floats(3, 4), .floats(4, 5), .absent, .floats(2, 1, 5), .floats(2, 3, 5)]),
     ])
 
   /// The contribution operator: alpha A' B' with the last two axes possibly swapped.
@@ -126,6 +134,7 @@ extension OperatorDefinition {
       threadCount: preparation.threadCount, plan: &plan)
     let hasBias = preparation.hasInput(2)
     let hasResidual = preparation.hasInput(3)
+    let hasGate = preparation.hasInput(4)
     return PreparedKernel(scratchByteCount: plan.byteCount) { (run) throws(StackLensError) in
       var epilogue = ProductEpilogue(alpha: alpha, activation: activation)
       if hasBias { epilogue.bias = Float.load(try run.input(2), run.scratch) }
@@ -135,15 +144,28 @@ extension OperatorDefinition {
         epilogue.residual = residual
         (epilogue.residualRow, epilogue.residualColumn) = (product.n, 1)
       }
-      if spread != nil { epilogue.activation = .none }
+      let gate = hasGate ? try run.input(4).floats : nil
+      if spread != nil {
+        epilogue.activation = .none
+      } else if let gate {
+        (epilogue.gate, epilogue.gateRow) = (UnsafePointer(gate), product.n)
+      }
       packed.compute(
         Float.load(try run.input(0), run.scratch), Float.load(try run.input(1), run.scratch),
         spread?.target(run) ?? y, epilogue, run.scratch, run.parallel)
       if let spread, let residual {
         spread.add(residual, to: y, run)
         activation.apply(y, run.outputs[0].count)
+        if let gate { close(y, gate, run.outputs[0].count) }
       }
     }
+  }
+
+  /// Leaves 0 where a gate is not above 0.
+  private static func close<T: ComputeElement & BinaryFloatingPoint>(
+    _ y: UnsafeMutablePointer<T>, _ gate: UnsafePointer<T>, _ count: Int
+  ) {
+    for i in 0..<count where !(gate[i] > 0) { y[i] = 0 }
   }
 
   private static func fusedReference<T: ComputeElement & BinaryFloatingPoint>(
@@ -185,6 +207,7 @@ extension OperatorDefinition {
       if activation != .none {
         for i in 0..<run.outputs[0].count { y[i] = T(activation(Double(y[i]))) }
       }
+      if operands.count > 4, let gate = operands[4] { close(y, gate, run.outputs[0].count) }
       T.store(y, run.outputs[0])
     }
   }

@@ -2,7 +2,8 @@ import Base
 import CKernels
 import Tensors
 
-/// What a packed product adds to its sums: y = activation(alpha * sum + bias + beta * residual).
+/// What a packed product does with its sums: y = activation(alpha * sum + bias + beta * residual), and 0
+/// where a gate is not above 0.
 struct ProductEpilogue {
   var alpha: Float = 1
   /// One value for each column.
@@ -13,6 +14,9 @@ struct ProductEpilogue {
   var residualColumn = 0
   var beta: Float = 1
   var activation = FusedActivation.none
+  /// Dense like the output, rows `gateRow` apart.
+  var gate: UnsafePointer<Float>?
+  var gateRow = 0
 
   /// The kernel's form, for the rows that begin at `row` of the whole output.
   func native(fromRow row: Int) -> slk_epilogue {
@@ -25,6 +29,8 @@ struct ProductEpilogue {
     result.residual_column_stride = residualColumn
     result.beta = beta
     result.residual_first = true
+    result.gate = gate.map { $0 + row * gateRow }
+    result.gate_row_stride = gateRow
     return result
   }
 }
@@ -50,7 +56,7 @@ struct PackedProduct: Sendable {
   private enum Left {
     /// Rows whose elements lie side by side.
     case rows
-    /// Columns whose elements lie side by side, in place or in packed tiles.
+    /// Columns whose elements lie side by side, in place, as B's rows then may, or in packed tiles.
     case columns, tiles
     /// Copied to rows.
     case copied
@@ -66,6 +72,8 @@ struct PackedProduct: Sendable {
   private let constantB: Tensor?
   private let mode: Mode
   private let left: Left
+  /// Whether rows of B are read where they lie beside columns of A.
+  private let isOuter: Bool
   /// Terms that are summed in one go.
   private let blockTerms: Int
   private let slotCount: Int
@@ -76,8 +84,17 @@ struct PackedProduct: Sendable {
   private let roomParts: Int
   private let slotBytes: Int
 
-  /// Rows of A with which B is read where it lies.
+  /// Rows of A, or terms, with which B is read where it lies.
   private static let fewRows = 64
+  /// Fewer terms, or rows of B that are longer, would drive each other and C out of the first-level
+  /// cache.
+  private static let (outerTerms, outerColumns) = (16, 512)
+  /// Columns of a vector of the widest registers.
+  private static let vectorColumns = 16
+  /// Elements of few rows from which on threads pack them together.
+  private static let sharedPack = 1 << 13
+  /// Vectors of columns that a part of a product takes at least: two panels.
+  private static let partVectors = 6
   /// A block of this many terms of both factors stays in the second-level cache; less where A is
   /// packed beside it.
   private static let longBlock = (rows: 1024, tiles: 512)
@@ -118,6 +135,9 @@ struct PackedProduct: Sendable {
     } else {
       left = .copied
     }
+    isOuter =
+      left == .columns && packedB == nil && k >= Self.outerTerms && product.bColumn == 1
+      && n <= min(Self.outerColumns, product.bRow) && n % Self.vectorColumns == 0
     let blocks = isLong ? (k + longBlock - 1) / longBlock : 1
     blockTerms = isLong ? ((k + blocks - 1) / blocks + 15) & ~15 : k
     let isEmpty = product.isEmpty
@@ -125,7 +145,7 @@ struct PackedProduct: Sendable {
     let (terms, columns) = (isEmpty ? 0 : blockTerms, mode == .swapped ? m : n)
     let whole = try Self.packedByteCount(terms, columns)
     slotBytes = ((isHalf ? slk_gemm_bf16_packed_bytes(terms, columns) : whole) + 63) & ~63
-    let packsB = constantB == nil && !isEmpty && mode != .loose
+    let packsB = constantB == nil && !isEmpty && mode != .loose && !isOuter
     let (bytes, overflow) = slotBytes.multipliedReportingOverflow(by: packsB ? slotCount : 0)
     guard !overflow else { throw .outOfMemory("a packed matrix is too large") }
     bRoom = try plan.reserve(bytes, of: UInt8.self)
@@ -169,9 +189,9 @@ struct PackedProduct: Sendable {
       }
     case .shared:
       forEachBlock { terms in
-        if constantB == nil { pack(b + product.offsets(0).b, terms, packed, parallel) }
+        let factor = factor(b, terms, 0, packed, parallel)
         for batch in 0..<product.batchCount {
-          multiply(a, packed, terms, batch, c, epilogue, scratch, slot: 0, parallel)
+          multiply(a, factor, terms, batch, c, epilogue, scratch, slot: 0, parallel)
         }
       }
     case .slots:
@@ -180,8 +200,8 @@ struct PackedProduct: Sendable {
         let room = packed + slot * slotBytes
         for batch in batchCount * slot / slotCount..<batchCount * (slot + 1) / slotCount {
           forEachBlock { terms in
-            pack(b + product.offsets(batch).b, terms, room, .serial)
-            multiply(a, room, terms, batch, c, epilogue, scratch, slot: slot, .serial)
+            let factor = factor(b, terms, batch, room, .serial)
+            multiply(a, factor, terms, batch, c, epilogue, scratch, slot: slot, .serial)
           }
         }
       }
@@ -194,12 +214,22 @@ struct PackedProduct: Sendable {
     }
   }
 
-  /// The terms of B that a block sums.
+  /// The terms of B that a block sums: packed into `room`, already there, or where they lie.
+  private func factor(
+    _ b: UnsafePointer<Float>, _ terms: Range<Int>, _ batch: Int,
+    _ room: UnsafeMutableRawPointer, _ parallel: Parallel
+  ) -> UnsafeRawPointer {
+    if constantB != nil { return UnsafeRawPointer(room) }
+    let source = b + (product.offsets(batch).b + terms.lowerBound * product.bRow)
+    if isOuter { return UnsafeRawPointer(source) }
+    pack(source, terms, room, parallel)
+    return UnsafeRawPointer(room)
+  }
+
   private func pack(
-    _ b: UnsafePointer<Float>, _ terms: Range<Int>, _ target: UnsafeMutableRawPointer,
+    _ source: UnsafePointer<Float>, _ terms: Range<Int>, _ target: UnsafeMutableRawPointer,
     _ parallel: Parallel
   ) {
-    let source = b + terms.lowerBound * product.bRow
     let grain = max(1, (1 << 14) / max(1, terms.count * 16))
     parallel.ranges(slk_gemm_f32_panel_count(product.n), grain: grain) { range in
       (left.isHalf ? slk_gemm_bf16_pack : slk_gemm_f32_pack)(
@@ -262,8 +292,8 @@ struct PackedProduct: Sendable {
 
   /// Some terms of one batch entry.
   private func multiply(
-    _ a: UnsafePointer<Float>, _ packed: UnsafeMutableRawPointer, _ terms: Range<Int>,
-    _ batch: Int, _ c: UnsafeMutablePointer<Float>, _ epilogue: ProductEpilogue,
+    _ a: UnsafePointer<Float>, _ factor: UnsafeRawPointer, _ terms: Range<Int>, _ batch: Int,
+    _ c: UnsafeMutablePointer<Float>, _ epilogue: ProductEpilogue,
     _ scratch: UnsafeMutableRawPointer, slot: Int, _ parallel: Parallel
   ) {
     let (m, n, count) = (product.m, product.n, terms.count)
@@ -286,7 +316,7 @@ struct PackedProduct: Sendable {
       parallel.forEach(cut.rowParts * cut.panelParts) { part in
         let (rows, panels) = (cut.rows(part, of: m), cut.panels(part))
         if left.isPacked, packsInParts { packRows(source, rows, count, room) }
-        run(source, room, count, packed, target, epilogue, rows, panels)
+        run(source, room, count, factor, target, epilogue, rows, panels)
       }
     }
   }
@@ -314,7 +344,7 @@ struct PackedProduct: Sendable {
   /// A block of rows by a run of panels.
   private func run(
     _ a: UnsafePointer<Float>, _ room: UnsafeMutableRawPointer, _ terms: Int,
-    _ packed: UnsafeMutableRawPointer, _ c: UnsafeMutablePointer<Float>,
+    _ factor: UnsafeRawPointer, _ c: UnsafeMutablePointer<Float>,
     _ epilogue: UnsafePointer<slk_epilogue>, _ rows: Range<Int>, _ panels: Range<Int>
   ) {
     let n = product.n
@@ -324,22 +354,27 @@ struct PackedProduct: Sendable {
     switch left {
     case .rows:
       slk_gemm_f32(
-        terms, n, a, product.aRow, packed, c, n, epilogue, first, end, panel, panelEnd)
+        terms, n, a, product.aRow, factor, c, n, epilogue, first, end, panel, panelEnd)
     case .copied:
-      slk_gemm_f32(terms, n, own, terms, packed, c, n, epilogue, first, end, panel, panelEnd)
+      slk_gemm_f32(terms, n, own, terms, factor, c, n, epilogue, first, end, panel, panelEnd)
+    case .columns where isOuter:
+      slk_gemm_f32_outer(
+        terms, n, a, product.aColumn, factor.assumingMemoryBound(to: Float.self), product.bRow, c,
+        n,
+        epilogue, first, end, panel, panelEnd)
     case .columns:
       slk_gemm_f32_turned(
-        terms, n, a, product.aColumn, 1, packed, c, n, epilogue, first, end, panel, panelEnd)
+        terms, n, a, product.aColumn, 1, factor, c, n, epilogue, first, end, panel, panelEnd)
     case .tiles:
       slk_gemm_f32_turned(
-        terms, n, own, slk_gemm_tile_rows(), terms, packed, c, n, epilogue, first, end, panel,
+        terms, n, own, slk_gemm_tile_rows(), terms, factor, c, n, epilogue, first, end, panel,
         panelEnd)
     case .halfRows:
       slk_gemm_bf16(
-        terms, n, room.assumingMemoryBound(to: UInt16.self), terms + terms % 2, packed, c, n,
+        terms, n, room.assumingMemoryBound(to: UInt16.self), terms + terms % 2, factor, c, n,
         epilogue, first, end, panel, panelEnd)
     case .halfTiles:
-      slk_gemm_bf16_turned(terms, n, room, packed, c, n, epilogue, first, end, panel, panelEnd)
+      slk_gemm_bf16_turned(terms, n, room, factor, c, n, epilogue, first, end, panel, panelEnd)
     }
   }
 
@@ -350,7 +385,9 @@ struct PackedProduct: Sendable {
     _ sums: UnsafeMutablePointer<Float>
   ) -> slk_epilogue {
     var part = epilogue
-    if terms.upperBound < product.k { (part.bias, part.activation) = (nil, .none) }
+    if terms.upperBound < product.k {
+      (part.bias, part.activation, part.gate) = (nil, .none, nil)
+    }
     var result = part.native(fromRow: batch * product.m)
     guard terms.lowerBound > 0 else { return result }
     result.residual = UnsafePointer(sums)
@@ -378,25 +415,28 @@ struct PackedProduct: Sendable {
     _ c: UnsafeMutablePointer<Float>, _ epilogue: ProductEpilogue, _ parallel: Parallel
   ) {
     let (m, n, k) = (product.m, product.n, product.k)
-    let panels = slk_gemm_f32_panel_count(n)
+    let vectors = (n + Self.vectorColumns - 1) / Self.vectorColumns
     let parallel = workers(parallel, k)
     let threads = parallel.threadCount
     let tile = slk_gemm_tile_rows()
-    // So few panels do not share out evenly: then there are parts of them with some of the rows each.
+    // So few columns do not share out evenly: then there are parts of them with some of the rows each.
     // More are not read by two threads: a weight that both have read is slow to update.
-    let rowParts = threads > 1 && panels < 2 * threads && m > tile ? 2 : 1
+    let rowParts = vectors < threads && m > tile ? 2 : 1
     let chunk = ((m + rowParts - 1) / rowParts + tile - 1) / tile * tile
-    let panelParts =
-      threads == 1
-      ? 1 : min(panels, Cut.parts(Double(m) * Double(n) * Double(k), threads))
+    // As many parts for each thread, each with two whole panels where there are as many.
+    let wanted = Cut.parts(Double(m) * Double(n) * Double(k), threads) / threads
+    let each = max(1, min(wanted, vectors / (threads * Self.partVectors)))
+    let columnParts = min(vectors, threads * each)
     var native = epilogue.native(fromRow: batch * m)
     withUnsafePointer(to: &native) { epilogue in
-      parallel.forEach(rowParts * panelParts) { part in
-        // Parts of one panel follow one another: it is in a cache nearby then.
-        let (panel, row) = (part / rowParts, part % rowParts * chunk)
+      parallel.forEach(rowParts * columnParts) { part in
+        // Parts of the same columns follow one another: they are in a cache nearby then.
+        let (run, row) = (part / rowParts, part % rowParts * chunk)
+        let first = vectors * run / columnParts * Self.vectorColumns
+        let end = min(n, vectors * (run + 1) / columnParts * Self.vectorColumns)
         slk_gemm_f32_loose(
           k, n, a, product.aRow, b, product.bRow, c + batch * m * n, n, epilogue, row,
-          min(m, row + chunk), panels * panel / panelParts, panels * (panel + 1) / panelParts)
+          min(m, row + chunk), first, end)
       }
     }
   }
@@ -417,9 +457,7 @@ struct PackedProduct: Sendable {
     let roomCount = slk_gemm_f32_swapped_room(m)
     for batch in 0..<product.batchCount {
       let offsets = product.offsets(batch)
-      slk_gemm_f32_pack(
-        a + offsets.a, k, m, product.aColumn, product.aRow, packed, 0,
-        slk_gemm_f32_panel_count(m))
+      packRight(a + offsets.a, packed, parallel)
       var native = epilogue.native(fromRow: batch * m)
       withUnsafePointer(to: &native) { epilogue in
         parallel.forEach(parts) { part in
@@ -429,6 +467,26 @@ struct PackedProduct: Sendable {
             rooms + part * roomCount)
         }
       }
+    }
+  }
+
+  /// The transpose of A as the packed side of a swapped product.
+  private func packRight(
+    _ a: UnsafePointer<Float>, _ target: UnsafeMutableRawPointer, _ parallel: Parallel
+  ) {
+    let (m, k) = (product.m, product.k)
+    let panels = slk_gemm_f32_panel_count(m)
+    guard panels == 1 else {
+      return slk_gemm_f32_pack(a, k, m, product.aColumn, product.aRow, target, 0, panels)
+    }
+    let rowBytes = slk_gemm_f32_packed_bytes(1, m)
+    let parts = m * k < Self.sharedPack ? 1 : min(parallel.threadCount, (k + 15) / 16)
+    parallel.forEach(parts) { part in
+      let first = (k + 15) / 16 * part / parts * 16
+      let end = min(k, (k + 15) / 16 * (part + 1) / parts * 16)
+      slk_gemm_f32_pack(
+        a + first * product.aColumn, end - first, m, product.aColumn, product.aRow,
+        target + first * rowBytes, 0, 1)
     }
   }
 }
