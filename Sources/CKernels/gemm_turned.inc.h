@@ -61,11 +61,15 @@ static void SLK_NAME(product_turned)(size_t units, size_t n, const SLK_UNIT *a, 
     for (size_t row = row_begin; row < row_end; row += SLK_TILE_ROWS) {
       const size_t rows = slk_min(SLK_TILE_ROWS, row_end - row);
       if (ldb) {
-        // The last tile fetches the next panel, the first one its own, some rows before it gets there.
+        // The last tile fetches the next panel, the first one its own, some rows before it gets there,
+        // the others of the first panel columns of A.
         const bool is_last = row_end - row <= SLK_TILE_ROWS && panel + 1 < panel_end;
-        const bool fetches = is_last || (panel == panel_begin && row == row_begin);
-        ahead = (slk_ahead){(const char *)(rows_of_b + (is_last ? columns : SLK_ROWS_AHEAD * ldb)),
-                            ldb * sizeof *b, fetches ? vectors : 0};
+        const bool is_first = panel == panel_begin && row == row_begin;
+        const SLK_UNIT *next = rows_of_b + (is_last ? columns : SLK_ROWS_AHEAD * ldb);
+        ahead = (slk_ahead){(const char *)next, ldb * sizeof *b, is_last || is_first ? vectors : 0};
+        if (panel == panel_begin && !is_first && !is_last) {
+          ahead = (slk_ahead){(const char *)(a + row + 2 * SLK_TILE_ROWS), stride * sizeof *a, 1};
+        }
       }
       float *out = direct ? c + row * ldc + column : tile;
       const size_t ldo = direct ? ldc : vectors * SLK_WIDTH;

@@ -91,8 +91,8 @@ struct PackedProduct: Sendable {
   private static let (outerTerms, outerColumns) = (16, 512)
   /// Columns of a vector of the widest registers.
   private static let vectorColumns = 16
-  /// Elements of few rows from which on threads pack them together.
-  private static let sharedPack = 1 << 13
+  /// Columns of a thread of a swapped product from which on it packs for itself.
+  private static let ownColumns = 32
   /// Vectors of columns that a part of a product takes at least: two panels.
   private static let partVectors = 6
   /// A block of this many terms of both factors stays in the second-level cache; less where A is
@@ -141,7 +141,11 @@ struct PackedProduct: Sendable {
     let blocks = isLong ? (k + longBlock - 1) / longBlock : 1
     blockTerms = isLong ? ((k + blocks - 1) / blocks + 15) & ~15 : k
     let isEmpty = product.isEmpty
-    slotCount = mode == .slots ? min(max(1, product.batchCount), max(1, threadCount) * 2) : 1
+    switch mode {
+    case .slots: slotCount = min(max(1, product.batchCount), max(1, threadCount) * 2)
+    case .swapped where n >= threadCount * Self.ownColumns: slotCount = max(1, threadCount)
+    default: slotCount = 1
+    }
     let (terms, columns) = (isEmpty ? 0 : blockTerms, mode == .swapped ? m : n)
     let whole = try Self.packedByteCount(terms, columns)
     slotBytes = ((isHalf ? slk_gemm_bf16_packed_bytes(terms, columns) : whole) + 63) & ~63
@@ -447,46 +451,36 @@ struct PackedProduct: Sendable {
     _ epilogue: ProductEpilogue, _ scratch: UnsafeMutableRawPointer, _ parallel: Parallel
   ) {
     let (m, n, k) = (product.m, product.n, product.k)
-    let packed = scratch + bRoom
     let parallel = workers(parallel, k)
+    let threads = parallel.threadCount
     let tile = slk_gemm_tile_rows()
     let tiles = (n + tile - 1) / tile
-    let parts = min(
-      tiles, Cut.parts(Double(m) * Double(n) * Double(k), parallel.threadCount), roomParts)
+    // The rest of a product takes long beside its packing: each thread packs for itself rather than
+    // wait for another one, and fetch from its cache what that one has packed.
+    let isOwn = slotCount > 1 && threads <= slotCount
+    let parts =
+      isOwn ? threads : min(tiles, Cut.parts(Double(m) * Double(n) * Double(k), threads), roomParts)
     let rooms = (scratch + aRoom).assumingMemoryBound(to: Float.self)
     let roomCount = slk_gemm_f32_swapped_room(m)
     for batch in 0..<product.batchCount {
       let offsets = product.offsets(batch)
-      packRight(a + offsets.a, packed, parallel)
+      func pack(_ slot: Int) -> UnsafeMutableRawPointer {
+        let target = scratch + (bRoom + slot * slotBytes)
+        slk_gemm_f32_pack(
+          a + offsets.a, k, m, product.aColumn, product.aRow, target, 0,
+          slk_gemm_f32_panel_count(m))
+        return target
+      }
+      let shared = isOwn ? nil : pack(0)
       var native = epilogue.native(fromRow: batch * m)
       withUnsafePointer(to: &native) { epilogue in
         parallel.forEach(parts) { part in
           slk_gemm_f32_swapped(
-            k, m, b + offsets.b, product.bColumn, packed, c + batch * m * n, n, epilogue,
-            tiles * part / parts * tile, min(n, tiles * (part + 1) / parts * tile),
+            k, m, b + offsets.b, product.bColumn, shared ?? pack(part), c + batch * m * n, n,
+            epilogue, tiles * part / parts * tile, min(n, tiles * (part + 1) / parts * tile),
             rooms + part * roomCount)
         }
       }
-    }
-  }
-
-  /// The transpose of A as the packed side of a swapped product.
-  private func packRight(
-    _ a: UnsafePointer<Float>, _ target: UnsafeMutableRawPointer, _ parallel: Parallel
-  ) {
-    let (m, k) = (product.m, product.k)
-    let panels = slk_gemm_f32_panel_count(m)
-    guard panels == 1 else {
-      return slk_gemm_f32_pack(a, k, m, product.aColumn, product.aRow, target, 0, panels)
-    }
-    let rowBytes = slk_gemm_f32_packed_bytes(1, m)
-    let parts = m * k < Self.sharedPack ? 1 : min(parallel.threadCount, (k + 15) / 16)
-    parallel.forEach(parts) { part in
-      let first = (k + 15) / 16 * part / parts * 16
-      let end = min(k, (k + 15) / 16 * (part + 1) / parts * 16)
-      slk_gemm_f32_pack(
-        a + first * product.aColumn, end - first, m, product.aColumn, product.aRow,
-        target + first * rowBytes, 0, 1)
     }
   }
 }
