@@ -60,10 +60,10 @@ SLK_INLINE vf v_log(vf x) {
   return x < 0.0f ? (vf)NAN : y;
 }
 
-/// log(1 + y) for y in [0, 1].
+/// log(1 + y) for y in [0, 1]: that of (1 + y) / 2 and log(2) where 1 + y is beyond sqrt(2).
 SLK_INLINE vf v_log1p_unit(vf y) {
-  vf u = y + 1.0f;
-  return v_log(u) + (y - (u - 1.0f)) / u;
+  const vi far = y > 0.414213562f;
+  return v_log_of(far ? (vf)1.0f : (vf)0.0f, far ? v_fma(y, v_set(0.5f), v_set(-0.5f)) : y);
 }
 
 SLK_INLINE vf v_tanh(vf x) {

@@ -22,7 +22,7 @@ extension OperatorDefinition {
     },
     execution: .kernels([
       Kernel("vector") { (preparation) throws(StackLensError) in
-        try noise(preparation, grain: costlyGrain) { (start, isNormal, bounds, range, y) in
+        try noise(preparation, grain: costlyGrain / 4) { (start, isNormal, bounds, range, y) in
           slk_noise_f32(
             start, UInt64(range.lowerBound), isNormal, bounds.0, bounds.1, y + range.lowerBound,
             range.count)
