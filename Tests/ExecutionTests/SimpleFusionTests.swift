@@ -215,6 +215,47 @@ struct SimpleFusionTests {
     #expect(operators.contains("ActivationGradient") != form.isFused)
   }
 
+  enum Layer: CaseIterable {
+    case matrices, batches, oneColumn, row, twoBiases, transposed, kept
+
+    var isFused: Bool { [.matrices, .batches, .kept].contains(self) }
+  }
+
+  @Test(arguments: Layer.allCases) func gradientsOfLinearLayersAreOneStep(_ form: Layer) throws {
+    let g = GraphBuilder("gradient")
+    var numbers = SeededNumbers(12)
+    let rows = form == .batches ? [2, 18] : [18]
+    let given = [
+      "g": try numbers.tensor(.float32, rows + [20], low: -1, high: 1),
+      "x": try numbers.tensor(.float32, rows + [32], low: -1, high: 1),
+      "b": try numbers.floats(form == .oneColumn ? 1 : 20),
+    ]
+    func input(_ name: String, _ dims: [Int]) -> Edge {
+      g.input(name, .float32, dims.map { .fixed($0) })
+    }
+    var (arriving, x) = (input("g", rows + [20]), input("x", rows + [32]))
+    arriving = g.add("Neg", [arriving])
+    if form == .transposed { x = g.add("Transpose", [x], ["perm": .ints([1, 0])]) }
+    let bias = input("b", [form == .oneColumn ? 1 : 20])
+    func sum() throws -> Edge {
+      let shape =
+        form == .row
+        ? g.constant("shape", try Tensor([Int64(1), 20])) : g.add("Shape", [bias])
+      return g.add("SumTo", [arriving, shape], domain: "ai.stacklens")
+    }
+    g.output(
+      g.add(
+        "FusedMatMul", [arriving, x],
+        [
+          "transA": .int(1), "alpha": .float(0.5), "transB": .int(form == .transposed ? 1 : 0),
+        ], domain: "com.microsoft"), "dw")
+    try g.output(sum(), "db")
+    if form == .twoBiases { try g.output(sum(), "dc") }
+    if form == .kept { g.output(arriving, "again") }
+    let operators = try expectSameAtAllLevels(g.graph, given)
+    #expect(operators.contains("WeightGradient") == form.isFused)
+  }
+
   @Test func keepsTheFormOfGelu() throws {
     let g = GraphBuilder("product")
     var numbers = SeededNumbers(4)

@@ -18,10 +18,11 @@ extension Transform {
     var kept = ["transA", "transB", "alpha"]
     let inputs = node.inputs
     switch (node.domain, node.opType) {
-    case ("ai.stacklens", "Attention"), ("ai.stacklens", "AttentionGradient"):
-      var attention = node
-      attention.attributes["rounds_factors"] = .int(1)
-      return attention
+    case ("ai.stacklens", "Attention"), ("ai.stacklens", "AttentionGradient"),
+      ("ai.stacklens", "WeightGradient"):
+      var rounding = node
+      rounding.attributes["rounds_factors"] = .int(1)
+      return rounding
     case ("ai.stacklens", "FusedMatMul"): kept.append("activation")
     case ("com.microsoft", "FusedMatMul"):
       guard !isSet("transBatchA"), !isSet("transBatchB") else { return nil }

@@ -22,7 +22,7 @@ enum Transform {
     graph = removeDeadCode(graph)
     graph = fuseMatMul(graph)
     graph = fuseAttention(graph)
-    graph = fuseSlope(fuseSumOfProducts(fuseResidual(graph)))
+    graph = fuseWeightGradient(fuseSlope(fuseSumOfProducts(fuseResidual(graph))))
     graph = fuseByteTables(fusePoolGradient(fuseChannelsLast(moveChannelsLast(graph))))
     return removeDeadCode(graph)
   }

@@ -1,5 +1,5 @@
 extension OperatorTable {
   static let linear: [OperatorDefinition] = [
-    .matMul, .gemm, .einsum, .fusedMatMul, .contribFusedMatMul, .det, .inverse,
+    .matMul, .gemm, .einsum, .fusedMatMul, .contribFusedMatMul, .weightGradient, .det, .inverse,
   ]
 }

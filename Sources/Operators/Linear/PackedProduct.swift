@@ -17,6 +17,8 @@ struct ProductEpilogue {
   /// Dense like the output, rows `gateRow` apart.
   var gate: UnsafePointer<Float>?
   var gateRow = 0
+  /// Receives the sums of A's rows over all terms, from a product that `sumsColumns`.
+  var columnSums: UnsafeMutablePointer<Float>?
 
   /// The kernel's form, for the rows that begin at `row` of the whole output.
   func native(fromRow row: Int) -> slk_epilogue {
@@ -163,6 +165,12 @@ struct PackedProduct: Sendable {
       if left.isHalf { aFloats = (aFloats + 1) / 2 }
     }
     aRoom = try plan.reserve(aFloats, of: Float.self)
+  }
+
+  /// Whether it can also sum the rows of A, which lie as columns: whoever multiplies them has them at
+  /// hand.
+  var sumsColumns: Bool {
+    isOuter && mode == .shared && product.batchCount == 1 && !product.isEmpty
   }
 
   static func packedByteCount(_ k: Int, _ n: Int) throws(StackLensError) -> Int {
@@ -315,12 +323,18 @@ struct PackedProduct: Sendable {
     } else if left == .copied {
       copyRows(source, room.assumingMemoryBound(to: Float.self), count)
     }
-    var native = self.epilogue(epilogue, terms, batch, target)
-    withUnsafePointer(to: &native) { epilogue in
+    var form = self.epilogue(epilogue, terms, batch, target)
+    withUnsafePointer(to: &form) { native in
       parallel.forEach(cut.rowParts * cut.panelParts) { part in
         let (rows, panels) = (cut.rows(part, of: m), cut.panels(part))
         if left.isPacked, packsInParts { packRows(source, rows, count, room) }
-        run(source, room, count, factor, target, epilogue, rows, panels)
+        run(source, room, count, factor, target, native, rows, panels)
+        if let sums = epilogue.columnSums, panels.lowerBound == 0, !rows.isEmpty {
+          (sums + rows.lowerBound).update(repeating: 0, count: rows.count)
+          slk_sum_rows(
+            source + rows.lowerBound, product.aColumn, count, 0, rows.count,
+            sums + rows.lowerBound)
+        }
       }
     }
   }
