@@ -64,11 +64,15 @@ static void SLK_NAME(product_turned)(size_t units, size_t n, const SLK_UNIT *a, 
         // The last tile fetches the next panel, the first one its own, some rows before it gets there,
         // the others of the first panel columns of A.
         const bool is_last = row_end - row <= SLK_TILE_ROWS && panel + 1 < panel_end;
-        const bool is_first = panel == panel_begin && row == row_begin;
-        const SLK_UNIT *next = rows_of_b + (is_last ? columns : SLK_ROWS_AHEAD * ldb);
-        ahead = (slk_ahead){(const char *)next, ldb * sizeof *b, is_last || is_first ? vectors : 0};
-        if (panel == panel_begin && !is_first && !is_last) {
-          ahead = (slk_ahead){(const char *)(a + row + 2 * SLK_TILE_ROWS), stride * sizeof *a, 1};
+        const size_t b_step = ldb * sizeof *b, a_step = stride * sizeof *a;
+        if (is_last) {
+          ahead = (slk_ahead){(const char *)(rows_of_b + columns), b_step, vectors};
+        } else if (panel > panel_begin) {
+          ahead = (slk_ahead){0};
+        } else if (row == row_begin) {
+          ahead = (slk_ahead){(const char *)(rows_of_b + SLK_ROWS_AHEAD * ldb), b_step, vectors};
+        } else {
+          ahead = (slk_ahead){(const char *)(a + row + 2 * SLK_TILE_ROWS), a_step, 1};
         }
       }
       float *out = direct ? c + row * ldc + column : tile;

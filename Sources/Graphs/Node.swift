@@ -94,6 +94,11 @@ public struct Node: Sendable {
   }
 }
 
+extension Node {
+  /// Whether it has an attribute that is an integer other than 0.
+  public func isSet(_ attribute: String) -> Bool { attributes[attribute]?.isTrue ?? false }
+}
+
 extension Attribute {
   /// Whether it is an integer other than 0.
   public var isTrue: Bool {

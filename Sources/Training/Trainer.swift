@@ -224,8 +224,7 @@ public final class Trainer: @unchecked Sendable {  // every entry goes through `
       outputs = try program.run(batch, seed: seed, weights.tensors, into: destinations)
     } catch { throw error.within("training step \(progress.step + 1)") }
     let loss = Double(try outputs[0].tensor().elements(as: Float.self).first ?? .nan)
-    let norm =
-      loss.isFinite ? GlobalNorm.of(gradients, chunks, parallel: parallel) : .nan
+    let norm = loss.isFinite ? GlobalNorm.of(gradients, chunks, parallel: parallel) : .nan
     guard norm.isFinite else {
       try requireFinite(batch)
       return .diverged(divergence(loss: loss))
@@ -267,9 +266,8 @@ public final class Trainer: @unchecked Sendable {  // every entry goes through `
     progress.step += 1
     options.optimizer.update(
       weights.values, gradients: gradients, states: states, parameters: groups, rate: rate,
-      gradientScale: scale,
-      gradientLimit: options.clipValue.map { Float($0) } ?? .infinity, step: progress.step,
-      parallel: parallel)
+      gradientScale: scale, gradientLimit: options.clipValue.map { Float($0) } ?? .infinity,
+      step: progress.step, parallel: parallel)
     if let average {
       options.average?.update(
         average, with: weights.values, step: progress.step, parallel: parallel)

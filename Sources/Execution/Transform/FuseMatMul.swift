@@ -45,16 +45,17 @@ extension Transform {
     init?(_ node: Node, _ index: GraphIndex) {
       guard node.inputs.count >= 2, let dims = index.floatDims(node.inputs[1]), dims.count == 2
       else { return nil }
-      func isSet(_ name: String) -> Bool { node.attributes[name]?.isTrue ?? false }
       switch (node.domain, node.opType) {
       case ("", "MatMul"): isTransposed = false
       case ("", "Gemm"):
-        guard !isSet("transA"), let added = index.rowBias(ofGeneral: node) else { return nil }
-        isTransposed = isSet("transB")
+        guard !node.isSet("transA"), let added = index.rowBias(ofGeneral: node) else { return nil }
+        isTransposed = node.isSet("transB")
         bias = added
       case ("com.microsoft", "FusedMatMul"):
-        guard !isSet("transA"), !isSet("transBatchA"), !isSet("transBatchB") else { return nil }
-        isTransposed = isSet("transB")
+        guard !["transA", "transBatchA", "transBatchB"].contains(where: node.isSet) else {
+          return nil
+        }
+        isTransposed = node.isSet("transB")
       default: return nil
       }
       columns = isTransposed ? dims[0] : dims[1]
@@ -134,33 +135,6 @@ extension Transform {
       }
       node.inputs += [String](repeating: "", count: 4 - node.inputs.count) + [slope.inputs[1]]
       return Replacement(at: place, removed: [made, place], nodes: [node])
-    }
-  }
-
-  /// The product that is the gradient of a linear layer's weights sums what is its bias's gradient.
-  static func fuseWeightGradient(_ graph: Graph) -> Graph {
-    rewrite(graph) { index, place in
-      let product = graph.nodes[place]
-      guard product.opType == "FusedMatMul", product.domain == "com.microsoft",
-        product.attributes["transA"]?.isTrue ?? false,
-        ["transB", "transBatchA", "transBatchB"].allSatisfy({
-          !(product.attributes[$0]?.isTrue ?? false)
-        })
-      else { return nil }
-      let sums = index.readers(of: product.inputs[0]).filter { reader in
-        guard reader.node.opType == "SumTo", reader.node.domain == "ai.stacklens",
-          reader.node.inputs[0] == product.inputs[0],
-          let shape = index.producer(of: reader.node.inputs[1], "Shape"),
-          let dims = index.floatDims(shape.node.inputs[0])
-        else { return false }
-        return dims.count == 1 && dims[0] > 1
-      }
-      guard sums.count == 1, let sum = sums.first else { return nil }
-      let node = Node(
-        "WeightGradient", inputs: product.inputs, outputs: product.outputs + sum.node.outputs,
-        attributes: product.attributes.filter { $0.key == "alpha" }, name: product.name,
-        domain: "ai.stacklens")
-      return Replacement(at: min(place, sum.index), removed: [place, sum.index], nodes: [node])
     }
   }
 

@@ -96,7 +96,7 @@ struct GraphIndex {
     guard let dims = floatDims(product.inputs[1]), dims.count == 2 else { return nil }
     if case .float(let beta)? = product.attributes["beta"], beta != 1 { return nil }
     guard product.inputs.count > 2, !product.inputs[2].isEmpty else { return "" }
-    let columns = product.attributes["transB"]?.isTrue ?? false ? dims[0] : dims[1]
+    let columns = product.isSet("transB") ? dims[0] : dims[1]
     return floatDims(product.inputs[2]) == [columns] ? product.inputs[2] : nil
   }
 

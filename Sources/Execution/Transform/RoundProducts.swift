@@ -14,7 +14,6 @@ extension Transform {
   }
 
   private static func rounded(_ node: Node, _ index: GraphIndex) -> Node? {
-    func isSet(_ name: String) -> Bool { node.attributes[name]?.isTrue ?? false }
     var kept = ["transA", "transB", "alpha"]
     let inputs = node.inputs
     switch (node.domain, node.opType) {
@@ -25,7 +24,7 @@ extension Transform {
       return rounding
     case ("ai.stacklens", "FusedMatMul"): kept.append("activation")
     case ("com.microsoft", "FusedMatMul"):
-      guard !isSet("transBatchA"), !isSet("transBatchB") else { return nil }
+      guard !node.isSet("transBatchA"), !node.isSet("transBatchB") else { return nil }
     case ("", "MatMul"):
       guard index.floatDims(node.inputs[1])?.count == 2 else { return nil }
     case ("", "Gemm"):

@@ -183,7 +183,7 @@ extension OperatorDefinition {
       return try rewriter.ints(dims, "shape")
     }
     var shape = steps.apply("Shape", [input], &rewriter)
-    if node.attributes["input_as_shape"]?.isTrue ?? false {
+    if node.isSet("input_as_shape") {
       shape = steps.apply(
         "Cast", [input], ["to": .int(Int64(ElementType.int64.rawValue))], &rewriter)
     }

@@ -369,6 +369,7 @@ struct PackedProduct: Sendable {
     let (first, end) = (rows.lowerBound, rows.upperBound)
     let (panel, panelEnd) = (panels.lowerBound, panels.upperBound)
     let own = room.assumingMemoryBound(to: Float.self)
+    let inPlace = factor.assumingMemoryBound(to: Float.self)
     switch left {
     case .rows:
       slk_gemm_f32(
@@ -377,9 +378,8 @@ struct PackedProduct: Sendable {
       slk_gemm_f32(terms, n, own, terms, factor, c, n, epilogue, first, end, panel, panelEnd)
     case .columns where isOuter:
       slk_gemm_f32_outer(
-        terms, n, a, product.aColumn, factor.assumingMemoryBound(to: Float.self), product.bRow, c,
-        n,
-        epilogue, first, end, panel, panelEnd)
+        terms, n, a, product.aColumn, inPlace, product.bRow, c, n, epilogue, first, end, panel,
+        panelEnd)
     case .columns:
       slk_gemm_f32_turned(
         terms, n, a, product.aColumn, 1, factor, c, n, epilogue, first, end, panel, panelEnd)

@@ -91,7 +91,7 @@ extension OperatorDefinition {
     _ attributes: [(name: String, since: Int, isDefault: @Sendable (Attribute) -> Bool)]
   ) -> Convert {
     { (node, opset, rewriter) throws(StackLensError) in
-      if opset < 22, node.attributes["ceil_mode"]?.isTrue ?? false {
+      if opset < 22, node.isSet("ceil_mode") {
         try refuseWindowsInPadding(node, opset, rewriter)
       }
       var nodes = [node]

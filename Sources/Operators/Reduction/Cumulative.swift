@@ -70,7 +70,7 @@ extension OperatorDefinition {
     let ones = steps.apply("ConstantOfShape", [slice], ["value": .tensor(unit)], &rewriter)
 
     let names = ["before", "item", "product", "kept"].map { rewriter.fresh($0) }
-    let isExclusive = node.attributes["exclusive"]?.isTrue ?? false
+    let isExclusive = node.isSet("exclusive")
     var body = Graph(name: "product")
     body.inputs = names[0...1].map { ValueInfo($0, .tensor(type, nil)) }
     body.outputs = names[2...3].map { ValueInfo($0, .tensor(type, nil)) }
@@ -78,7 +78,7 @@ extension OperatorDefinition {
       Node("Mul", inputs: [names[0], names[1]], outputs: [names[2]]),
       Node("Identity", inputs: [isExclusive ? names[0] : names[2]], outputs: [names[3]]),
     ]
-    let back: Int64 = node.attributes["reverse"]?.isTrue ?? false ? 1 : 0
+    let back: Int64 = node.isSet("reverse") ? 1 : 0
     var scan = Node(
       "Scan", inputs: [ones, node.inputs[0]], outputs: [rewriter.fresh("last"), node.outputs[0]],
       attributes: [

@@ -89,7 +89,7 @@ extension OperatorDefinition {
       throw .unsupported(
         "AffineGrid of unknown type or rank cannot be written for opset \(opset)")
     }
-    let alignsCorners = node.attributes["align_corners"]?.isTrue ?? false
+    let alignsCorners = node.isSet("align_corners")
     var steps = Decomposition(node, opset)
     let plane = try steps.apply(
       "Slice", [node.inputs[1], rewriter.ints([2], "from"), rewriter.ints([.max], "to")], &rewriter)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from ctypes import POINTER, addressof, byref, c_char, c_int64, c_void_p, cast
 from typing import Any, Optional
 
@@ -62,6 +62,31 @@ def _address(array: np.ndarray) -> int:
         return int(array.ctypes.data)
 
 
+def _lends(place: Array, array: np.ndarray) -> bool:
+    """Whether the library can read an array where it lies, which `place` then tells it."""
+    flags = array.flags
+    if not (flags.c_contiguous and flags.aligned):
+        return False
+    place.data = _address(array)
+    return True
+
+
+def _kind(arrays: Iterable[Any]) -> Optional[tuple[Any, ...]]:
+    """The types and shapes of arrays; None where something is no plain one."""
+    kind: list[Any] = []
+    for array in arrays:
+        if type(array) is not np.ndarray:
+            return None
+        kind += (array.dtype, array.shape)
+    return tuple(kind)
+
+
+def _remember(kinds: dict[Any, Any], kind: Any, value: Any) -> None:
+    if len(kinds) >= _MOST_KINDS:
+        kinds.clear()
+    kinds[kind] = value
+
+
 class QuickRuns:
     """The frames of a session by the types and shapes of its inputs."""
 
@@ -71,15 +96,8 @@ class QuickRuns:
 
     def run(self, handle: c_void_p, inputs: Mapping[str, Any]) -> Optional[list[Any]]:
         """All outputs, or None where inputs of these types and shapes have not been seen."""
-        key: list[Any] = []
-        given = []
-        for name in self._names:
-            array = inputs.get(name)
-            if type(array) is not np.ndarray:
-                return None
-            key += (array.dtype, array.shape)
-            given.append(array)
-        known = self._kinds.get(tuple(key))
+        given = [inputs.get(name) for name in self._names]
+        known = self._kinds.get(_kind(given))
         if known is None or len(inputs) != len(given):
             return None
         frames, kinds_in, kinds_out = known
@@ -90,12 +108,9 @@ class QuickRuns:
         for place, memory, array in zip(frame.places, frame.inputs, given):
             if memory is not None:
                 memory[...] = array
-                continue
-            flags = array.flags
-            if not (flags.c_contiguous and flags.aligned):
+            elif not _lends(place, array):
                 frames.append(frame)
                 return None
-            place.data = _address(array)
         lib.sl_session_run_arrays(handle, *frame.arguments)
         if any(frame.others):
             values = take_values(frame.others, len(frame.outputs))
@@ -113,13 +128,8 @@ class QuickRuns:
         given = [inputs.get(name) for name in self._names]
         if len(inputs) != len(given) or not all(map(_is_plain, [*given, *outputs])):
             return
-        if len(self._kinds) >= _MOST_KINDS:
-            self._kinds.clear()
-        key: list[Any] = []
-        for array in given:
-            key += (array.dtype, array.shape)  # type: ignore[union-attr]
         kinds_in, kinds_out = ([(a.dtype, a.shape) for a in list_] for list_ in (given, outputs))
-        self._kinds[tuple(key)] = ([], kinds_in, kinds_out)
+        _remember(self._kinds, _kind(given), ([], kinds_in, kinds_out))
 
 
 class QuickSteps:
@@ -132,28 +142,20 @@ class QuickSteps:
         self, handle: c_void_p, batch: Mapping[str, Any], event: TrainingEvent
     ) -> bool:
         """Takes a step; False, and none was taken, where no batch like this one has been seen."""
-        key: list[Any] = []
-        for name, array in batch.items():
-            if type(array) is not np.ndarray:
-                return False
-            key += (name, array.dtype, array.shape)
-        known = self._kinds.get(tuple(key))
+        arrays = list(batch.values())
+        known = self._kinds.get((tuple(batch), _kind(arrays)))
         if known is None:
             return False
         names, spares = known
-        arrays = list(batch.values())
         try:
             described = spares.pop()
         except IndexError:  # others step at the same time
             described = _described([(a.dtype, a.shape) for a in arrays], [None] * len(arrays))
-        for place, array in zip(described, arrays):
-            flags = array.flags
-            if not (flags.c_contiguous and flags.aligned):
-                return False
-            place.data = _address(array)
-        lib.sl_trainer_step_arrays(handle, names, described, len(arrays), byref(event))
+        is_lent = all(map(_lends, described, arrays))
+        if is_lent:
+            lib.sl_trainer_step_arrays(handle, names, described, len(arrays), byref(event))
         spares.append(described)
-        return True
+        return is_lent
 
     def learn(self, given: Mapping[str, Any], batch: Mapping[str, Any]) -> None:
         """Prepares for more batches like ``given``, where the step took its arrays as they are."""
@@ -161,12 +163,7 @@ class QuickSteps:
             given[name] is array and _is_plain(array) for name, array in batch.items()
         ):
             return
-        if len(self._kinds) >= _MOST_KINDS:
-            self._kinds.clear()
-        key: list[Any] = []
-        for name, array in batch.items():
-            key += (name, array.dtype, array.shape)
-        self._kinds[tuple(key)] = (names_of(batch), [])
+        _remember(self._kinds, (tuple(batch), _kind(batch.values())), (names_of(batch), []))
 
 
 def _is_plain(array: Any) -> bool:
